@@ -1,0 +1,3 @@
+"""The services of askfleet: encoder, gateway and shard, and the formats they share."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,78 @@
+"""Ask a running fleet the canaries of a generation."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+import requests
+
+from app.errors import GenerationError
+from app.generation import canary
+from app.generation.canary import Canary
+from app.generation.manifest import Manifest
+from app.wire import CANARY_HEADER
+
+
+class _Result(msgspec.Struct):
+    id: str
+    score: float
+
+
+class _Query(msgspec.Struct):
+    results: list[_Result]
+    partial: bool
+
+
+class _Answer(msgspec.Struct):
+    generation: str
+    queries: list[_Query]
+
+
+def run_canaries(url: str, directory: Path, timeout: float) -> int:
+    """Ask every canary of the generation in ``directory`` through ``url``.
+
+    Returns: how many were asked.
+    Raises: GenerationError naming the first that is not answered by this generation, wholly, and
+        with the ids and scores that it must have.
+    """
+    manifest = Manifest.load(directory)
+    canaries = canary.read(directory / canary.NAME)
+    ends = time.monotonic() + timeout
+    with requests.Session() as session:
+        session.trust_env = False
+        for one in canaries:
+            _ask(session, url, manifest.id, one, max(ends - time.monotonic(), 0.1))
+    return len(canaries)
+
+
+def _ask(session: requests.Session, url: str, generation: str, one: Canary, left: float) -> None:
+    def fail(reason: str) -> GenerationError:
+        return GenerationError(f"canary {one.question!r} through {url}: {reason}")
+
+    try:
+        response = session.post(
+            f"{url}/v1/search",
+            data=msgspec.json.encode({"queries": [one.question], "k": max(len(one.ids), 1)}),
+            headers={"Content-Type": "application/json", CANARY_HEADER: "1"},
+            timeout=left,
+        )
+    except requests.RequestException as error:
+        raise fail(f"no answer ({type(error).__name__})") from error
+    if response.status_code != 200:
+        raise fail(f"{response.status_code} {response.text[:200]}")
+    try:
+        answer = msgspec.json.decode(response.content, type=_Answer)
+    except msgspec.DecodeError as error:
+        raise fail(f"unreadable answer: {error}") from error
+    if answer.generation != generation:
+        raise fail(f"answered by generation {answer.generation}, not {generation}")
+    query = answer.queries[0]
+    if query.partial:
+        raise fail("a shard did not answer")
+    wrong = canary.difference(
+        one, [result.id for result in query.results], [result.score for result in query.results]
+    )
+    if wrong:
+        raise fail(wrong)

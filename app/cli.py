@@ -1,0 +1,72 @@
+"""``askfleet``: what an operator, or Ansible, asks on a host. Exit 0 good, 1 not good, 2 mistyped."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from app import __version__
+from app.canary_run import run_canaries
+from app.errors import AskfleetError
+from app.generation.manifest import Manifest
+from app.generation.model import Model
+from app.generation.routing import Router
+from app.generation.shard_part import ShardPart
+
+
+def new_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(prog="askfleet", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"askfleet {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    verify = commands.add_parser("verify", help="check a staged generation and open its parts")
+    verify.add_argument("directory", type=Path)
+    verify.add_argument("--shard", type=int, action="append", default=[], metavar="N")
+    verify.add_argument("--routing", action="store_true", help="the part that a gateway holds")
+    verify.set_defaults(run=_verify)
+
+    model = commands.add_parser("verify-model", help="check a staged model artefact")
+    model.add_argument("directory", type=Path)
+    model.set_defaults(run=_verify_model)
+
+    canary = commands.add_parser("canary", help="ask a gateway, or the edge, the canaries")
+    canary.add_argument("--url", required=True, help="base URL, e.g. http://127.0.0.1:7000")
+    canary.add_argument("--generation-dir", type=Path, required=True)
+    canary.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")
+    canary.set_defaults(run=_canary)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; a fault is one line on standard error."""
+    arguments = new_parser().parse_args(argv)
+    try:
+        print(arguments.run(arguments))
+    except AskfleetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> str:
+    manifest = Manifest.load(arguments.directory)
+    manifest.verify(arguments.directory, arguments.shard, routing=arguments.routing)
+    for shard in arguments.shard:
+        ShardPart.open(arguments.directory, shard).self_query()
+    if arguments.routing:
+        Router.load(arguments.directory, manifest)
+    return f"generation {manifest.id} is whole"
+
+
+def _verify_model(arguments: argparse.Namespace) -> str:
+    model = Model.load(arguments.directory)
+    model.verify(arguments.directory)
+    return f"model {model.fingerprint} is whole"
+
+
+def _canary(arguments: argparse.Namespace) -> str:
+    count = run_canaries(arguments.url, arguments.generation_dir, arguments.timeout)
+    return f"{count} canaries answered as they must"

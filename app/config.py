@@ -1,0 +1,161 @@
+"""Configuration: read once from the environment, at the edge, into frozen types.
+
+An unknown ``ASKFLEET_*`` variable is an error, so a typing mistake never passes for a default.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from app.errors import ConfigError
+
+PREFIX = "ASKFLEET_"
+COMMON = ("HOST", "UNIT", "LINKS", "DRAIN_FILE", "RELEASE", "THREADS", "GRACEFUL_SECONDS", "BIND")
+
+
+class _Reader:
+    """Typed access to the variables of one service."""
+
+    def __init__(self, environ: Mapping[str, str], known: tuple[str, ...]) -> None:
+        self._environ = environ
+        names = [PREFIX + name for name in known]
+        for name in environ:
+            if name.startswith(PREFIX) and name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(names)}"
+                raise ConfigError(f"unknown environment variable {name}{hint}")
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self._environ.get(PREFIX + name, default)
+        if value is None or value == "":
+            raise ConfigError(f"{PREFIX}{name} is not set and has no default")
+        return value
+
+    def integer(self, name: str, default: int | None, low: int, high: int) -> int:
+        raw = self.text(name, None if default is None else str(default))
+        try:
+            value = int(raw)
+        except ValueError:
+            raise ConfigError(f"{PREFIX}{name}={raw!r} is not a whole number") from None
+        if not low <= value <= high:
+            raise ConfigError(f"{PREFIX}{name}={value} is outside {low}..{high}")
+        return value
+
+    def seconds(self, name: str, default: float, low: float, high: float) -> float:
+        raw = self.text(name, str(default))
+        try:
+            value = float(raw)
+        except ValueError:
+            raise ConfigError(f"{PREFIX}{name}={raw!r} is not a number of seconds") from None
+        if not low <= value <= high:
+            raise ConfigError(f"{PREFIX}{name}={raw} is outside {low}..{high} seconds")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceConfig:
+    """What every service knows about itself.
+
+    ``links`` is the directory whose ``current`` and ``previous`` links name what is served;
+    ``drain_file`` takes the service out of its pools while it exists.
+    """
+
+    host: str
+    unit: str
+    release: str
+    links: Path
+    drain_file: Path
+
+    @classmethod
+    def _common(cls, reader: _Reader, unit: str) -> dict[str, object]:
+        return {
+            "host": reader.text("HOST", "localhost"),
+            "unit": reader.text("UNIT", unit),
+            "release": reader.text("RELEASE", "development"),
+            "links": Path(reader.text("LINKS")),
+            "drain_file": Path(reader.text("DRAIN_FILE", f"/run/askfleet/drain/{unit}")),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderConfig(ServiceConfig):
+    """Settings of an encoder."""
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings; raises ConfigError naming the variable at fault."""
+        reader = _Reader(environ, COMMON)
+        return cls(**cls._common(reader, "encoder"))  # type: ignore[arg-type]  # built key by key above
+
+
+@dataclass(frozen=True, slots=True)
+class ShardConfig(ServiceConfig):
+    """Settings of one shard replica; ``shard`` is its number."""
+
+    shard: int
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings; raises ConfigError naming the variable at fault."""
+        reader = _Reader(environ, (*COMMON, "SHARD"))
+        shard = reader.integer("SHARD", None, 0, 9999)
+        return cls(shard=shard, **cls._common(reader, f"shard-{shard}"))  # type: ignore[arg-type]  # as above
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig(ServiceConfig):
+    """Settings of a gateway.
+
+    ``shard_urls[i]`` is the base URL of shard ``i``; ``deadline`` is the time one question may
+    take, in seconds.
+    """
+
+    encoder_url: str
+    shard_urls: tuple[str, ...]
+    deadline: float
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings; raises ConfigError naming the variable at fault."""
+        reader = _Reader(environ, (*COMMON, "ENCODER_URL", "SHARD_URLS", "DEADLINE_SECONDS"))
+        urls = tuple(url.strip().rstrip("/") for url in reader.text("SHARD_URLS").split(","))
+        encoder_url = reader.text("ENCODER_URL").rstrip("/")
+        for url in (*urls, encoder_url):
+            if not url.startswith(("http://", "https://")):
+                raise ConfigError(f"ASKFLEET_SHARD_URLS/ENCODER_URL: {url!r} is not an http URL")
+        return cls(
+            encoder_url=encoder_url,
+            shard_urls=urls,
+            deadline=reader.seconds("DEADLINE_SECONDS", 5.0, 0.1, 60.0),
+            **cls._common(reader, "gateway"),  # type: ignore[arg-type]  # as above
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Settings of the gunicorn process around a service.
+
+    ``bind`` is None under systemd, whose socket unit passes a listening descriptor.
+    """
+
+    bind: str | None
+    threads: int
+    graceful_seconds: int
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings; unknown variables are left to the service's own reader."""
+        known = tuple(n.removeprefix(PREFIX) for n in environ if n.startswith(PREFIX))
+        reader = _Reader(environ, (*COMMON, *known))
+        bind = environ.get(PREFIX + "BIND")
+        if not bind and "LISTEN_FDS" not in environ:
+            raise ConfigError("no socket from systemd (LISTEN_FDS) and ASKFLEET_BIND is not set")
+        return cls(
+            bind=bind or None,
+            threads=reader.integer("THREADS", 8, 1, 256),
+            graceful_seconds=reader.integer("GRACEFUL_SECONDS", 20, 1, 600),
+        )

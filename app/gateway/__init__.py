@@ -1,0 +1,116 @@
+"""The gateway service: the public API over one generation's router."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from flask import Flask, Response, request
+
+from app.config import GatewayConfig
+from app.errors import GenerationError
+from app.gateway.body import (
+    SearchRequest,
+    parse_process,
+    parse_query_string,
+    parse_search,
+)
+from app.gateway.search import Backend, Searcher, SearchResult, result_json
+from app.gateway.upstream import Call, Upstream, forwarded_headers, new_session
+from app.generation.manifest import Manifest
+from app.generation.routing import Router
+from app.generation.store import served
+from app.service.health import json_response, new_service
+from app.service.lifecycle import Lifecycle
+from app.wire import REQUEST_ID_HEADER
+
+# Calls to shards at one time in this process; more wait their turn, bounded by gunicorn's threads.
+FAN_OUT_THREADS = 32
+MAX_BODY = 1 << 20
+
+
+def load_searcher(config: GatewayConfig, backend: Backend, pool: ThreadPoolExecutor) -> Searcher:
+    """Load the current generation's router; raises GenerationError where it does not fit."""
+    directory = served(config.links)["current"]
+    manifest = Manifest.load(directory)
+    if len(manifest.shards) != len(config.shard_urls):
+        raise GenerationError(
+            f"generation {manifest.id} has {len(manifest.shards)} shards, this fleet has "
+            f"{len(config.shard_urls)}"
+        )
+    router = Router.load(directory, manifest)
+    router.probe(router.centroids[:1])
+    return Searcher(manifest, router, backend, pool)
+
+
+def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
+    """Build the service and load its router.
+
+    Args:
+        config: settings.
+        backend: the fleet; by default the pools named in ``config``, over HTTP.
+
+    Raises: GenerationError when the current generation cannot be routed.
+    """
+    lifecycle = Lifecycle(config.drain_file)
+    pool = ThreadPoolExecutor(FAN_OUT_THREADS, thread_name_prefix="fan-out")
+    fleet = backend or Upstream(new_session(FAN_OUT_THREADS), config.encoder_url, config.shard_urls)
+    searcher = load_searcher(config, fleet, pool)
+    manifest = searcher.manifest
+    previous = served(config.links).get("previous")
+
+    def describe() -> dict[str, Any]:
+        return {
+            "model": manifest.model.fingerprint,
+            "generations": {
+                "current": manifest.id,
+                "previous": previous.name if previous else None,
+            },
+            "documents": manifest.documents,
+        }
+
+    app = new_service("gateway", config, lifecycle, describe)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+
+    def run(wanted: SearchRequest) -> SearchResult:
+        call = Call(
+            time.monotonic() + config.deadline,
+            forwarded_headers(dict(request.headers), (REQUEST_ID_HEADER,)),
+        )
+        return searcher.search(wanted, call)
+
+    def search_response(wanted: SearchRequest) -> Response:
+        result = run(wanted)
+        return json_response(
+            {
+                "generation": manifest.id,
+                "model": manifest.model.fingerprint,
+                "partial": any(query.missing for query in result.queries),
+                "queries": [result_json(query) for query in result.queries],
+                "timings_ms": result.timings,
+            }
+        )
+
+    @app.post("/process")
+    def process() -> Response:
+        result = run(parse_process(request.get_data()))
+        matches = [query.hits[0].text if query.hits else None for query in result.queries]
+        body = {
+            "match": matches[0],
+            "matches": matches,
+            "generation": manifest.id,
+            "partial": any(query.missing for query in result.queries),
+        }
+        return json_response(body)
+
+    @app.post("/v1/search")
+    def search() -> Response:
+        return search_response(parse_search(request.get_data()))
+
+    @app.get("/v1/search")
+    def search_by_url() -> Response:
+        return search_response(parse_query_string(request.args))
+
+    lifecycle.mark_ready()
+    return app

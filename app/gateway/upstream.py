@@ -1,0 +1,158 @@
+"""Calls from the gateway to encoder and shards, through the replica pools that nginx keeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import requests
+from numpy.typing import NDArray
+from requests.adapters import HTTPAdapter
+
+from app.errors import ProblemError
+from app.wire import CANARY_HEADER, MODEL_HEADER, OCTETS, type_f32, vectors_to_bytes
+
+# A replica on the local network accepts at once or not at all.
+CONNECT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What travels with every call of one question: when it must end, and its headers."""
+
+    ends: float
+    headers: Mapping[str, str]
+
+    def timeout(self) -> tuple[float, float]:
+        """(connect, read) seconds left; raises ProblemError 504 when none are."""
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise ProblemError(504, "deadline", "the question's time is up", retry_after=1)
+        return min(CONNECT_SECONDS, left), left
+
+
+class ShardHit(msgspec.Struct, frozen=True):
+    """One document of a shard's answer; ``metadata`` stays undecoded JSON."""
+
+    ordinal: int
+    id: str
+    score: float
+    text: str
+    answer: str | None
+    metadata: msgspec.Raw
+
+
+class ShardAnswer(msgspec.Struct, frozen=True):
+    """A shard's answer: per question its hits, best first."""
+
+    generation: str
+    shard: int
+    results: list[list[ShardHit]]
+
+
+class UpstreamError(Exception):
+    """A pool did not give an answer; the text says which and why."""
+
+
+def new_session(connections: int) -> requests.Session:
+    """A session with a kept-alive connection per thread, blind to proxies and netrc."""
+    session = requests.Session()
+    session.trust_env = False
+    adapter = HTTPAdapter(pool_connections=64, pool_maxsize=connections, max_retries=0)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+class Upstream:
+    """The encoder pool and the shard pools, by HTTP."""
+
+    def __init__(
+        self, session: requests.Session, encoder_url: str, shard_urls: tuple[str, ...]
+    ) -> None:
+        self._session = session
+        self._encoder_url = encoder_url
+        self._shard_urls = shard_urls
+
+    def _post(
+        self, url: str, body: bytes, content_type: str, call: Call, **params: str
+    ) -> requests.Response:
+        try:
+            response = self._session.post(
+                url,
+                params=params,
+                data=body,
+                headers={**call.headers, "Content-Type": content_type},
+                timeout=call.timeout(),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise UpstreamError(f"{url}: {type(error).__name__}") from error
+        if response.status_code != 200:
+            raise UpstreamError(f"{url}: {response.status_code} {_code(response)}")
+        return response
+
+    def encode(
+        self, texts: tuple[str, ...], model: str, dim: int, call: Call
+    ) -> NDArray[np.float32]:
+        """Vectors (n, dim) of the texts by exactly this model; raises UpstreamError."""
+        body = msgspec.json.encode({"texts": texts})
+        response = self._post(
+            f"{self._encoder_url}/encode", body, "application/json", call, model=model
+        )
+        if response.headers.get(MODEL_HEADER) != model:
+            raise UpstreamError(f"the encoder answered with another model than {model}")
+        vectors = np.frombuffer(response.content, dtype=type_f32)
+        if vectors.size != len(texts) * dim:
+            raise UpstreamError(f"the encoder answered with {vectors.size} values")
+        return vectors.reshape(len(texts), dim)
+
+    def search(
+        self,
+        shard: int,
+        queries: NDArray[np.float32],
+        generation: str,
+        model: str,
+        k: int,
+        call: Call,
+    ) -> list[list[ShardHit]]:
+        """One shard's hits per question (n, dim) in exactly this generation."""
+        call = Call(call.ends, {**call.headers, MODEL_HEADER: model})
+        response = self._post(
+            f"{self._shard_urls[shard]}/search",
+            vectors_to_bytes(queries),
+            OCTETS,
+            call,
+            generation=generation,
+            k=str(k),
+        )
+        try:
+            answer = msgspec.json.decode(response.content, type=ShardAnswer)
+        except msgspec.DecodeError as error:
+            raise UpstreamError(f"shard {shard}: unreadable answer: {error}") from error
+        if (answer.generation, answer.shard, len(answer.results)) != (
+            generation,
+            shard,
+            len(queries),
+        ):
+            raise UpstreamError(
+                f"asked shard {shard} of {generation}, answered by {answer.shard} "
+                f"of {answer.generation}"
+            )
+        return answer.results
+
+
+def forwarded_headers(incoming: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    """The headers that go on from the caller's request to the pools."""
+    return {name: incoming[name] for name in names if name in incoming and name != CANARY_HEADER}
+
+
+def _code(response: requests.Response) -> str:
+    try:
+        body = msgspec.json.decode(response.content)
+    except msgspec.DecodeError:
+        return ""
+    return str(body.get("code", "")) if isinstance(body, dict) else ""

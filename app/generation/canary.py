@@ -1,0 +1,66 @@
+"""Canaries: questions with the answers that this generation must give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from app.errors import GenerationError
+
+NAME = "canaries.jsonl"
+# Scores may differ by this much between processors; nearer than this, two answers may swap.
+TOLERANCE = 1e-3
+
+
+class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A question, and the ids and scores (inner products) of its answers, best first."""
+
+    question: str
+    ids: tuple[str, ...]
+    scores: tuple[float, ...]
+
+
+def write(path: Path, canaries: Iterable[Canary]) -> None:
+    """Write one canary a line."""
+    with path.open("wb") as file:
+        for canary in canaries:
+            file.write(msgspec.json.encode(canary) + b"\n")
+
+
+def read(path: Path) -> list[Canary]:
+    """Read them back; raises GenerationError naming the line."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise GenerationError(f"{path}: {error.strerror}") from error
+    canaries = []
+    for number, line in enumerate(lines, 1):
+        try:
+            canaries.append(msgspec.json.decode(line, type=Canary))
+        except msgspec.DecodeError as error:
+            raise GenerationError(f"{path}:{number}: not a canary: {error}") from error
+    if not canaries:
+        raise GenerationError(f"{path} holds no canary")
+    return canaries
+
+
+def difference(canary: Canary, ids: Sequence[str], scores: Sequence[float]) -> str | None:
+    """How an answer differs from what it must be, in words; None when it does not.
+
+    Answers whose scores are equal within the tolerance may stand in any order, and at the end of
+    the list one may replace another.
+    """
+    if len(ids) != len(canary.ids):
+        return f"{len(ids)} answers instead of {len(canary.ids)}"
+    for place, (got, expected) in enumerate(zip(scores, canary.scores, strict=True), 1):
+        if abs(got - expected) > TOLERANCE:
+            return f"score {got:.4f} instead of {expected:.4f} at place {place}"
+    if not canary.scores:
+        return None
+    last = canary.scores[-1]
+    for expected_id, expected in zip(canary.ids, canary.scores, strict=True):
+        if expected > last + TOLERANCE and expected_id not in ids:
+            return f"{expected_id!r} is missing"
+    return None

@@ -1,0 +1,146 @@
+"""The manifest of a generation: what it holds, how it routes, and the checksum of every file.
+
+It is written last. A directory without a manifest is unfinished, whatever else it holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from app.errors import GenerationError
+from app.generation.files import FileInfo, check
+
+SCHEMA = 1
+NAME = "manifest.json"
+ID_PATTERN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+REMEDY = "stage the generation again, or build it again"
+
+
+def shard_dir(shard: int) -> str:
+    """Name of a shard's directory in a generation, e.g. ``shard-003``."""
+    return f"shard-{shard:03d}"
+
+
+class ModelRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The model that made every vector: fingerprint, name and dimension."""
+
+    fingerprint: str
+    name: str
+    dim: int
+
+
+class ShardInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One shard: documents (border copies included), its clusters, kind of index, memory need.
+
+    ``recall`` is the index's own recall@10 against exact search over the same shard.
+    """
+
+    shard: int
+    documents: int
+    clusters: tuple[int, ...]
+    index_kind: str
+    exact: bool
+    recall: float
+    memory_bytes: int
+
+
+class RecallRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one threshold gave on the sample: recall against exact search, mean shards asked."""
+
+    threshold: float
+    recall_at_1: float
+    recall_at_10: float
+    fan_out: float
+
+
+class RoutingInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Parameters of the router (see routing.py) and the table they were chosen from."""
+
+    temperature: float
+    neighbours: int
+    threshold: float
+    target_recall_at_1: float
+    target_recall_at_10: float
+    sample: int
+    table: tuple[RecallRow, ...]
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sealed generation. ``documents`` counts each once, ``stored`` with border copies."""
+
+    schema: int
+    id: str
+    content_hash: str
+    inputs_hash: str
+    created_at: str
+    model: ModelRef
+    documents: int
+    stored: int
+    clusters: int
+    shards: tuple[ShardInfo, ...]
+    routing: RoutingInfo
+    canaries: int
+    files: dict[str, FileInfo]
+
+    @classmethod
+    def load(cls, directory: Path) -> Manifest:
+        """Read and check the manifest of ``directory``; raises GenerationError."""
+        path = directory / NAME
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise GenerationError(
+                f"{directory} is not a sealed generation: {error.strerror}"
+            ) from error
+        try:
+            manifest = msgspec.json.decode(data, type=cls)
+        except msgspec.DecodeError as error:
+            raise GenerationError(f"{path} is not a valid manifest: {error}") from error
+        manifest._check(path)
+        return manifest
+
+    def _check(self, path: Path) -> None:
+        def require(condition: bool, fault: str) -> None:
+            if not condition:
+                raise GenerationError(f"{path}: {fault}: {REMEDY}")
+
+        require(self.schema == SCHEMA, f"schema {self.schema}, this release reads {SCHEMA}")
+        require(bool(ID_PATTERN.fullmatch(self.id)), f"id {self.id!r} is malformed")
+        require(self.id.endswith(self.content_hash[:8]), "id and content hash differ")
+        require(
+            [shard.shard for shard in self.shards] == list(range(len(self.shards))),
+            "shards are not numbered 0, 1, 2, …",
+        )
+        owned = sorted(cluster for shard in self.shards for cluster in shard.clusters)
+        require(owned == list(range(self.clusters)), "a cluster belongs to no shard or to several")
+        require(
+            sum(shard.documents for shard in self.shards) == self.stored
+            and self.stored >= self.documents > 0,
+            "the shards' documents do not add up",
+        )
+        for name in self.files:
+            require(
+                not name.startswith("/") and ".." not in Path(name).parts,
+                f"file name {name!r} leaves the directory",
+            )
+
+    def parts(self, shards: Iterable[int], *, routing: bool) -> dict[str, FileInfo]:
+        """The files that a host with these shards, or a gateway (``routing``), must hold."""
+        prefixes = tuple(f"{shard_dir(shard)}/" for shard in shards)
+        if routing:
+            prefixes += ("routing/", "canaries.jsonl")
+        return {name: info for name, info in self.files.items() if name.startswith(prefixes)}
+
+    def verify(self, directory: Path, shards: Iterable[int], *, routing: bool) -> None:
+        """Check sizes and sha256 of those parts; raises GenerationError naming the file."""
+        for shard in shards:
+            if shard not in range(len(self.shards)):
+                raise GenerationError(
+                    f"generation {self.id} has {len(self.shards)} shards, no shard {shard}"
+                )
+        for name, info in self.parts(shards, routing=routing).items():
+            check(directory, name, info, GenerationError, REMEDY)

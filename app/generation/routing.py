@@ -1,0 +1,165 @@
+"""Adaptive routing: which shards may hold the answers to a question. Pure functions.
+
+The scores of the nearest centroids become a distribution (softmax with a temperature); its mass is
+added up per shard; shards are asked in that order until the mass reaches a threshold. Higher score
+is nearer, everywhere: a score is an inner product of unit vectors, never a distance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import GenerationError
+from app.generation.manifest import Manifest
+
+Probe = Literal["auto", "all"] | int
+
+CENTROIDS = "routing/centroids.npy"
+CLUSTER_SHARD = "routing/cluster_shard.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """What a gateway knows of the index.
+
+    Attributes:
+        centroids: (clusters, dim) float32, unit length.
+        cluster_shard: (clusters,) int32, the one shard that owns each cluster.
+        shards: number of shards.
+        temperature: of the softmax; smaller is more certain.
+        neighbours: how many nearest centroids count.
+        threshold: mass, 0 to 1, at which ``auto`` stops asking.
+    """
+
+    centroids: NDArray[np.float32]
+    cluster_shard: NDArray[np.int32]
+    shards: int
+    temperature: float
+    neighbours: int
+    threshold: float
+
+    def __post_init__(self) -> None:
+        """Refuse a router that could lose or misdirect a cluster."""
+        clusters = len(self.centroids)
+        if self.cluster_shard.shape != (clusters,) or clusters == 0:
+            raise GenerationError("routing: one shard per centroid is needed")
+        if set(self.cluster_shard.tolist()) != set(range(self.shards)):
+            raise GenerationError("routing: a shard owns no cluster, or a cluster has no shard")
+        if not np.isfinite(self.centroids).all():
+            raise GenerationError("routing: a centroid is not finite")
+
+    @classmethod
+    def load(cls, directory: Path, manifest: Manifest) -> Router:
+        """Load the routing part of a generation; raises GenerationError."""
+        centroids = np.load(directory / CENTROIDS, allow_pickle=False)
+        cluster_shard = np.load(directory / CLUSTER_SHARD, allow_pickle=False)
+        if centroids.shape != (manifest.clusters, manifest.model.dim):
+            raise GenerationError(
+                f"{directory / CENTROIDS} has shape {centroids.shape}, the manifest says "
+                f"{(manifest.clusters, manifest.model.dim)}"
+            )
+        for shard in manifest.shards:
+            if tuple(np.flatnonzero(cluster_shard == shard.shard)) != shard.clusters:
+                raise GenerationError(
+                    f"{directory / CLUSTER_SHARD} and the manifest disagree on shard {shard.shard}"
+                )
+        return cls(
+            centroids=np.ascontiguousarray(centroids, dtype=np.float32),
+            cluster_shard=cluster_shard.astype(np.int32),
+            shards=len(manifest.shards),
+            temperature=manifest.routing.temperature,
+            neighbours=manifest.routing.neighbours,
+            threshold=manifest.routing.threshold,
+        )
+
+    def probe(self, queries: NDArray[np.float32], probe: Probe = "auto") -> NDArray[np.bool_]:
+        """Which shards each question asks.
+
+        Args:
+            queries: (n, dim) unit vectors.
+            probe: ``auto`` for the threshold, ``all``, or a number of shards.
+
+        Returns: (n, shards) booleans, at least one true in each row.
+        """
+        if probe == "all":
+            return np.ones((len(queries), self.shards), dtype=np.bool_)
+        scores = centroid_scores(queries, self.centroids)
+        mass, order = shard_mass(
+            scores, self.cluster_shard, self.shards, self.temperature, self.neighbours
+        )
+        if probe == "auto":
+            return ask_until(mass, order, self.threshold)
+        return ask_first(order, probe)
+
+
+def centroid_scores(
+    queries: NDArray[np.float32], centroids: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Inner products (n, clusters); one product per question, so that no row depends on another."""
+    scores = np.empty((len(queries), len(centroids)), dtype=np.float32)
+    for row, query in enumerate(queries):
+        np.dot(centroids, query, out=scores[row])
+    return scores
+
+
+def shard_mass(
+    scores: NDArray[np.float32],
+    cluster_shard: NDArray[np.int32],
+    shards: int,
+    temperature: float,
+    neighbours: int,
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Mass per shard and the order in which to ask.
+
+    Args:
+        scores: (n, clusters).
+        cluster_shard: (clusters,).
+        shards: number of shards.
+        temperature: of the softmax.
+        neighbours: how many nearest centroids count.
+
+    Returns: mass (n, shards), rows summing to 1; order (n, shards), heaviest first; shards of
+        equal mass (those without any) by their best centroid, then by number.
+    """
+    rows, clusters = scores.shape
+    wide = scores.astype(np.float64)
+    near = min(neighbours, clusters)
+    weights = np.exp((wide - wide.max(axis=1, keepdims=True)) / temperature)
+    if near < clusters:
+        floor = np.partition(wide, clusters - near, axis=1)[:, clusters - near, None]
+        weights = np.where(wide >= floor, weights, 0.0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    mass = np.zeros((rows, shards))
+    best = np.full((rows, shards), -np.inf)
+    for shard in range(shards):
+        own = cluster_shard == shard
+        mass[:, shard] = weights[:, own].sum(axis=1)
+        best[:, shard] = wide[:, own].max(axis=1, initial=-np.inf)
+    numbers = np.broadcast_to(np.arange(shards), (rows, shards))
+    order = np.lexsort((numbers, -best, -mass), axis=1)
+    return mass, order
+
+
+def ask_until(
+    mass: NDArray[np.float64], order: NDArray[np.intp], threshold: float
+) -> NDArray[np.bool_]:
+    """Ask shards in ``order`` until their mass reaches ``threshold``; (n, shards) booleans."""
+    sorted_mass = np.take_along_axis(mass, order, axis=1)
+    before = np.cumsum(sorted_mass, axis=1) - sorted_mass
+    asked = before < threshold
+    asked[:, 0] = True
+    result = np.zeros(mass.shape, dtype=np.bool_)
+    np.put_along_axis(result, order, asked, axis=1)
+    return result
+
+
+def ask_first(order: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
+    """Ask the first ``count`` shards (at least one, at most all); (n, shards) booleans."""
+    result = np.zeros(order.shape, dtype=np.bool_)
+    np.put_along_axis(result, order[:, : max(count, 1)], True, axis=1)
+    return result

@@ -1,0 +1,86 @@
+"""The FAISS index of one shard: kinds, loading, searching.
+
+Results do not depend on what is searched beside them: FAISS would switch to a blocked matrix
+product for batches, which rounds differently; here every question is searched the same way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import GenerationError
+
+NAME = "index.faiss"
+
+faiss.omp_set_num_threads(1)
+# Never the BLAS path, never the reservoir: one rounding and one rule for ties (earlier row wins).
+faiss.cvar.distance_compute_blas_threshold = 1 << 30
+faiss.cvar.distance_compute_min_k_reservoir = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Nearest rows per question: ``rows`` (n, k) int64, -1 where there are fewer; ``scores``."""
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+class ShardIndex:
+    """A searchable index over unit vectors; scores are inner products, best first."""
+
+    def __init__(self, index: Any) -> None:
+        if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise GenerationError("the index does not score by inner product")
+        self._index = index
+        self.dim: int = index.d
+        self.count: int = index.ntotal
+
+    @classmethod
+    def load(cls, path: Path, *, dim: int, count: int) -> ShardIndex:
+        """Map the file and touch it once, so that no question pays for page faults.
+
+        Args:
+            path: the index file.
+            dim: dimension that the manifest promises.
+            count: rows that the manifest promises.
+
+        Raises: GenerationError naming what differs.
+        """
+        try:
+            index = cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC))
+        except RuntimeError as error:
+            raise GenerationError(f"{path} is not a readable FAISS index: {error}") from error
+        if (index.dim, index.count) != (dim, count):
+            raise GenerationError(
+                f"{path} holds {index.count} vectors of {index.dim} dimensions, "
+                f"the manifest says {count} of {dim}"
+            )
+        with path.open("rb") as file:
+            while file.read(1 << 20):
+                pass
+        return index
+
+    def search(self, queries: NDArray[np.float32], k: int) -> Hits:
+        """The ``k`` nearest rows of each question (n, dim); ties by row number."""
+        count = len(queries)
+        k = min(k, self.count)
+        rows = np.empty((count, k), dtype=np.int64)
+        scores = np.empty((count, k), dtype=np.float32)
+        for start in range(count):
+            one_scores, one_rows = self._index.search(queries[start : start + 1], k)
+            order = np.lexsort((one_rows[0], -one_scores[0]))
+            rows[start] = one_rows[0][order]
+            scores[start] = one_scores[0][order]
+        return Hits(rows, scores)
+
+
+def write_index(index: Any, path: Path) -> None:
+    """Write a FAISS index to ``path``."""
+    faiss.write_index(index, str(path))

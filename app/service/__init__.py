@@ -1,0 +1,1 @@
+"""What the three services share: problem bodies, health, life cycle, the gunicorn process."""

@@ -1,0 +1,48 @@
+"""The life of a service process: starting, ready, stopping; and drained by a flag file."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+
+class Lifecycle:
+    """State that the health pages show and the gunicorn worker changes.
+
+    A *stopping* service still answers what reaches it, but its readiness is 503. A *drained*
+    service (its flag file exists) answers 503 to everything but health pages and canaries, so
+    that nginx asks another replica; the flag outlives a restart.
+    """
+
+    def __init__(self, drain_file: Path) -> None:
+        self._path = drain_file
+        self._ready = threading.Event()
+        self._stopping = threading.Event()
+        self.started = time.monotonic()
+
+    def mark_ready(self) -> None:
+        """The index or model is loaded and a self-query has passed."""
+        self._ready.set()
+
+    def mark_stopping(self) -> None:
+        """SIGTERM came; requests in flight finish."""
+        self._stopping.set()
+
+    @property
+    def drained(self) -> bool:
+        """Whether the operator took this service out of its pools."""
+        return self._path.exists()
+
+    def status(self, *, canary: bool = False) -> str:
+        """One of ``starting``, ``ok``, ``draining``; a canary does not see the drain flag."""
+        if not self._ready.is_set():
+            return "starting"
+        if self._stopping.is_set() or (not canary and self.drained):
+            return "draining"
+        return "ok"
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the process started."""
+        return time.monotonic() - self.started

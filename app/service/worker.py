@@ -1,0 +1,32 @@
+"""The gunicorn worker: threads, with a stop that readiness announces before it happens."""
+
+from __future__ import annotations
+
+import threading
+from types import FrameType
+from typing import Any
+
+from gunicorn.workers import gthread
+
+# A stopping worker keeps idle kept-alive connections this long (gunicorn: 2 s); nginx retries what
+# a close crosses, so a restart need not wait for them.
+gthread.STOP_KEEPALIVE_LINGER = 0.2
+
+# Time between readiness turning 503 and the socket no longer being accepted from, in seconds:
+# enough for a pool to look once, short against the restart.
+ANNOUNCE = 0.25
+
+
+class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """A gthread worker that says "draining" on /readyz for a moment before it stops."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM: announce, then let gunicorn finish what is in flight and exit 0."""
+        lifecycle: Any = getattr(self.wsgi, "extensions", {}).get("askfleet.lifecycle")
+        if lifecycle is None or not self.alive:
+            super().handle_exit(sig, frame)
+            return
+        lifecycle.mark_stopping()
+        timer = threading.Timer(ANNOUNCE, super().handle_exit, (sig, frame))
+        timer.daemon = True
+        timer.start()

@@ -1,0 +1,109 @@
+"""The shard service: searches its part of the current and the previous generation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from flask import Flask, Response, request
+
+from app.config import ShardConfig
+from app.errors import GenerationError, ProblemError
+from app.generation.shard_part import Hit, ShardPart
+from app.generation.store import served
+from app.service.health import json_response, new_service
+from app.service.lifecycle import Lifecycle
+from app.wire import MODEL_HEADER, vectors_from_bytes
+
+MAX_K = 1000
+MAX_VECTORS = 1024
+
+
+def load_parts(config: ShardConfig) -> dict[str, ShardPart]:
+    """Open what ``current`` and ``previous`` name, self-query passed; ``current`` is a must.
+
+    A ``previous`` that cannot serve is left out: it must not keep the current one from serving.
+    """
+    parts: dict[str, ShardPart] = {}
+    for name, directory in served(config.links).items():
+        try:
+            part = ShardPart.open(directory, config.shard)
+            part.self_query()
+        except GenerationError:
+            if name == "current":
+                raise
+            continue
+        parts[name] = part
+    return parts
+
+
+def create_app(config: ShardConfig) -> Flask:
+    """Build the service, load its generations and pass the self-query.
+
+    Raises: GenerationError when the current generation cannot be served.
+    """
+    lifecycle = Lifecycle(config.drain_file)
+    parts = load_parts(config)
+    by_id = {part.manifest.id: part for part in parts.values()}
+    current = parts["current"]
+
+    def describe() -> dict[str, Any]:
+        return {
+            "shard": config.shard,
+            "model": current.manifest.model.fingerprint,
+            "generations": {
+                name: parts[name].manifest.id if name in parts else None
+                for name in ("current", "previous")
+            },
+            "documents": current.count,
+        }
+
+    app = new_service("shard", config, lifecycle, describe)
+
+    @app.post("/search")
+    def search() -> Response:
+        part = by_id.get(wanted := request.args.get("generation", ""))
+        if part is None:
+            raise ProblemError(
+                409,
+                "generation_not_loaded",
+                f"{config.unit} serves {', '.join(by_id)}, not generation {wanted!r}",
+                field="generation",
+            )
+        model = part.manifest.model
+        if request.headers.get(MODEL_HEADER) != model.fingerprint:
+            raise ProblemError(
+                409,
+                "model_mismatch",
+                f"generation {wanted} was made by model {model.fingerprint}, the question by "
+                f"{request.headers.get(MODEL_HEADER)}",
+            )
+        queries = vectors_from_bytes(request.get_data(), model.dim)
+        if len(queries) > MAX_VECTORS:
+            raise ProblemError(413, "too_many", f"more than {MAX_VECTORS} vectors in one request")
+        k = request.args.get("k", default=0, type=int)
+        if not 1 <= k <= MAX_K:
+            raise ProblemError(400, "bad_k", f"k must be 1 to {MAX_K}", field="k")
+        hits = part.search(queries, k)
+        return json_response(
+            {
+                "generation": part.manifest.id,
+                "shard": config.shard,
+                "results": [[_result(hit) for hit in row] for row in hits],
+            }
+        )
+
+    lifecycle.mark_ready()
+    return app
+
+
+def _result(hit: Hit) -> dict[str, Any]:
+    row = hit.row
+    return {
+        "ordinal": row.ordinal,
+        "id": row.id,
+        "score": hit.score,
+        "text": row.text,
+        "answer": row.answer,
+        "metadata": msgspec.Raw(row.metadata.encode()) if row.metadata else None,
+    }

@@ -1,0 +1,39 @@
+"""The wire format between services: raw float32 vectors, a few headers, names of paths."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import ProblemError
+
+OCTETS = "application/octet-stream"
+MODEL_HEADER = "Askfleet-Model"
+DIM_HEADER = "Askfleet-Dim"
+CANARY_HEADER = "Askfleet-Canary"
+DEADLINE_HEADER = "Askfleet-Deadline-Ms"
+REQUEST_ID_HEADER = "X-Request-ID"
+
+type_f32 = np.dtype("<f4")
+
+
+def vectors_to_bytes(vectors: NDArray[np.float32]) -> bytes:
+    """Serialise vectors (n, dim) as little-endian float32, row by row, without a header."""
+    return np.ascontiguousarray(vectors, dtype=type_f32).tobytes()
+
+
+def vectors_from_bytes(body: bytes, dim: int) -> NDArray[np.float32]:
+    """Parse a body of n * dim little-endian float32.
+
+    Returns: array of shape (n, dim), n >= 1.
+    Raises: ProblemError 400 when the length does not fit or a value is not finite.
+    """
+    row = dim * type_f32.itemsize
+    if not body or len(body) % row:
+        raise ProblemError(
+            400, "bad_vectors", f"the body has {len(body)} bytes, not a multiple of {row} ({dim}-d)"
+        )
+    vectors = np.frombuffer(body, dtype=type_f32).reshape(-1, dim)
+    if not np.isfinite(vectors).all():
+        raise ProblemError(400, "bad_vectors", "the body holds a value that is not finite")
+    return vectors

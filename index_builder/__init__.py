@@ -1,0 +1,1 @@
+"""Turn a corpus into a sealed generation, and a model into a sealed artefact."""

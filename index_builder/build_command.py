@@ -1,0 +1,188 @@
+"""``python -m index_builder build``: its arguments, and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.errors import BuildError
+from app.generation.manifest import Manifest
+from index_builder.corpus.ingest import ingest
+from index_builder.course_input import read_course_input
+from index_builder.document_rows import DocumentRows
+from index_builder.evaluate import chosen_row
+from index_builder.pipeline import Inputs, Settings, build, check_settings
+from index_builder.progress import Progress
+
+
+def add_build(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "build",
+        help="corpus + model -> a sealed generation",
+        description="Build a sealed generation. The same input and settings give the same content; "
+        "a generation that exists already is not built again. Interrupted encoding resumes.",
+    )
+    source = parser.add_argument_group("input")
+    source.add_argument(
+        "--corpus",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help=".jsonl (text, optional id, answer, metadata), .csv/.tsv with a header, .txt one a "
+        "line; .gz of these",
+    )
+    source.add_argument(
+        "--course-clusters",
+        type=Path,
+        metavar="FILE",
+        help="instead of --corpus: clusters_use_dgN.json of the course project; its clusters are kept",
+    )
+    source.add_argument(
+        "--course-embeddings", type=Path, metavar="FILE", help="use_embeddings_dgN.pkl"
+    )
+    source.add_argument(
+        "--course-centers", type=Path, metavar="FILE", help="clusters_centers_use_dgN.pkl"
+    )
+    source.add_argument(
+        "--questions",
+        type=Path,
+        metavar="FILE",
+        help="real questions, same formats, to measure recall with (default: leave-one-out)",
+    )
+    source.add_argument(
+        "--max-bad",
+        type=float,
+        default=0.001,
+        metavar="FRACTION",
+        help="refuse when more of the lines are bad (default 0.001)",
+    )
+    parser.add_argument(
+        "--model", type=Path, required=True, metavar="DIR", help="a model artefact (publish-model)"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where generations go"
+    )
+    parser.add_argument(
+        "--work", type=Path, metavar="DIR", help="where unfinished work is kept (default OUT/.work)"
+    )
+    parser.add_argument("--shards", type=int, required=True, metavar="N")
+    shape = parser.add_argument_group("shape of the index")
+    shape.add_argument(
+        "--index", default="auto", help="auto (by size), exact, or a FAISS factory string"
+    )
+    shape.add_argument(
+        "--storage",
+        type=float,
+        default=1.25,
+        metavar="RATIO",
+        help="stored documents over documents, at most (default 1.25)",
+    )
+    shape.add_argument(
+        "--recall-at-1", type=float, default=0.995, metavar="R", help="target (default 0.995)"
+    )
+    shape.add_argument(
+        "--recall-at-10", type=float, default=0.98, metavar="R", help="target (default 0.98)"
+    )
+    shape.add_argument(
+        "--sample", type=int, default=2000, metavar="N", help="questions to measure with"
+    )
+    shape.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="encoders side by side (default: one per CPU)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = Settings(
+        shards=arguments.shards,
+        index=arguments.index,
+        storage=arguments.storage,
+        recall_at_1=arguments.recall_at_1,
+        recall_at_10=arguments.recall_at_10,
+        sample=arguments.sample,
+        seed=arguments.seed,
+    )
+    check_settings(settings)
+    if bool(arguments.corpus) == bool(arguments.course_clusters):
+        raise BuildError("give either --corpus or --course-clusters")
+    progress = Progress()
+    work: Path = arguments.work or arguments.out / ".work"
+    if arguments.corpus:
+        corpus = ingest(arguments.corpus, _own(work, arguments.corpus), arguments.max_bad, progress)
+        inputs = Inputs(corpus, arguments.model, _questions(arguments, work, progress))
+    else:
+        inputs = read_course_input(
+            arguments.course_clusters,
+            arguments.course_embeddings,
+            arguments.course_centers,
+            arguments.model,
+            _own(work, [arguments.course_clusters]),
+            progress,
+        )
+    manifest, new = build(
+        inputs, settings, arguments.out, work, max(arguments.processes, 1), progress
+    )
+    directory = arguments.out / manifest.id
+    if arguments.json:
+        print(
+            msgspec.json.encode(
+                {"id": manifest.id, "new": new, "directory": str(directory)}
+            ).decode()
+        )
+    else:
+        print(summary(manifest, new, directory))
+    return 0
+
+
+def _own(work: Path, paths: list[Path]) -> Path:
+    """A directory of its own for each list of input files, so that two builds never meet."""
+    names = "\n".join(str(path.resolve()) for path in paths)
+    return work / f"corpus-{hashlib.sha256(names.encode()).hexdigest()[:12]}"
+
+
+def _questions(arguments: argparse.Namespace, work: Path, progress: Progress) -> tuple[str, ...]:
+    if arguments.questions is None:
+        return ()
+    paths = [arguments.questions]
+    asked = ingest(paths, _own(work, paths), arguments.max_bad, progress)
+    first = range(min(arguments.sample, asked.count))
+    return tuple(row.text for row in DocumentRows(asked.documents).get(first))
+
+
+def summary(manifest: Manifest, new: bool, directory: Path) -> str:
+    """What a person wants to know of a generation, a few lines."""
+    chosen = chosen_row(manifest.routing)
+    lines = [
+        f"generation {manifest.id} {'sealed' if new else 'exists already (same input and settings)'}",
+        f"  documents  {manifest.documents:,}, stored {manifest.stored:,} "
+        f"({manifest.stored / manifest.documents:.2f}x) in {len(manifest.shards)} shards, "
+        f"{manifest.clusters} clusters",
+        f"  model      {manifest.model.name} ({manifest.model.fingerprint}), {manifest.model.dim}-d",
+        f"  routing    asks {chosen.fan_out:.2f} shards on average: recall@1 "
+        f"{chosen.recall_at_1:.4f}, recall@10 {chosen.recall_at_10:.4f} against exact search",
+    ]
+    for shard in manifest.shards:
+        lines.append(
+            f"  shard {shard.shard:<4} {shard.documents:,} documents, {shard.index_kind}, "
+            f"recall@10 {shard.recall:.4f}, {shard.memory_bytes / 1e6:.1f} MB"
+        )
+    targets = (manifest.routing.target_recall_at_1, manifest.routing.target_recall_at_10)
+    if chosen.recall_at_1 < targets[0] or chosen.recall_at_10 < targets[1]:
+        lines.append(
+            f"  warning    the targets {targets[0]} and {targets[1]} are not reached: "
+            "raise --storage or use --index exact"
+        )
+    lines.append(f"  directory  {directory}")
+    return "\n".join(lines)

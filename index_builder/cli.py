@@ -1,0 +1,57 @@
+"""The command line of the builder: build, publish-model, evaluate, demo-corpus."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.errors import AskfleetError
+from index_builder.build_command import add_build
+from index_builder.demo_command import add_demo_corpus
+from index_builder.evaluate_command import add_evaluate
+from index_builder.publish.cli import add_parser as add_publish_model
+
+
+def new_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m index_builder",
+        description="Turn a corpus into a sealed generation, and a model into a sealed artefact.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_build(commands)
+    add_publish_model(commands)
+    add_evaluate(commands)
+    add_demo_corpus(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns: 0 when done, 1 when an input is at fault (one line says which and what to do), 2 for
+        a mistyped command line, 130 after Ctrl-C.
+    """
+    arguments = new_parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+    except AskfleetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def existing_file(text: str) -> Path:
+    """An argparse type: a file that exists."""
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"{text} is not a file")
+    return path

@@ -1,0 +1,122 @@
+"""Cluster the corpus: spherical k-means, many clusters per shard, none of them empty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import BuildError
+
+CLUSTERS_PER_SHARD = 64
+# k-means wants this many points per cluster at least (faiss warns below 39).
+MIN_PER_CLUSTER = 39
+ITERATIONS = 20
+CHUNK = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """A partition of the corpus.
+
+    Attributes:
+        centroids: (clusters, dim) float32, unit length.
+        labels: (n,) int32, each document's cluster; every cluster has a document.
+        affinity: (clusters, clusters) float64, symmetric: how many documents of one cluster have
+            the other as their next nearest.
+    """
+
+    centroids: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    affinity: NDArray[np.float64]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Documents per cluster."""
+        return np.bincount(self.labels, minlength=len(self.centroids)).astype(np.int64)
+
+
+def cluster_count(documents: int, shards: int) -> int:
+    """How many clusters to make: 64 a shard, fewer for a small corpus, at least one a shard."""
+    return max(shards, min(shards * CLUSTERS_PER_SHARD, documents // MIN_PER_CLUSTER))
+
+
+def cluster(vectors: NDArray[np.float32], count: int, seed: int) -> Clusters:
+    """Cluster unit vectors (n, dim) into at most ``count`` clusters.
+
+    Raises: BuildError when there are fewer documents than clusters.
+    """
+    if len(vectors) < count:
+        raise BuildError(f"{len(vectors)} documents cannot fill {count} shards: use fewer shards")
+    kmeans = faiss.Kmeans(
+        vectors.shape[1],
+        count,
+        niter=ITERATIONS,
+        spherical=True,
+        seed=seed,
+        min_points_per_centroid=1,
+        max_points_per_centroid=256,
+    )
+    kmeans.train(np.ascontiguousarray(_sample(vectors, count * 256, seed)))
+    centroids = np.asarray(kmeans.centroids, dtype=np.float32)
+    return assign(vectors, normalised(centroids))
+
+
+def assign(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> Clusters:
+    """Give every document to its nearest centroid; centroids that get none are dropped."""
+    labels = np.empty(len(vectors), dtype=np.int32)
+    second = np.empty(len(vectors), dtype=np.int32)
+    for start in range(0, len(vectors), CHUNK):
+        scores = vectors[start : start + CHUNK] @ centroids.T
+        rows = np.arange(len(scores))
+        best = scores.argmax(axis=1)
+        labels[start : start + CHUNK] = best
+        scores[rows, best] = -np.inf
+        second[start : start + CHUNK] = scores.argmax(axis=1)
+    used, compact = np.unique(labels, return_inverse=True)
+    renumber = np.full(len(centroids), -1, dtype=np.int32)
+    renumber[used] = np.arange(len(used), dtype=np.int32)
+    labels = compact.astype(np.int32)
+    return Clusters(centroids[used], labels, _affinity(labels, renumber[second], len(used)))
+
+
+def kept(vectors: NDArray[np.float32], labels: NDArray[np.int32]) -> Clusters:
+    """Keep given clusters (0..c-1, none empty); their centroids are their members' means."""
+    count = int(labels.max()) + 1
+    sums = np.zeros((count, vectors.shape[1]), dtype=np.float64)
+    np.add.at(sums, labels, vectors)
+    centroids = normalised(sums.astype(np.float32))
+    second = np.empty(len(vectors), dtype=np.int32)
+    for start in range(0, len(vectors), CHUNK):
+        scores = vectors[start : start + CHUNK] @ centroids.T
+        scores[np.arange(len(scores)), labels[start : start + CHUNK]] = -np.inf
+        second[start : start + CHUNK] = scores.argmax(axis=1)
+    return Clusters(centroids, labels, _affinity(labels, second, count))
+
+
+def normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows scaled to unit length; raises BuildError for a row without direction."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not (lengths > 0).all():
+        raise BuildError("a cluster's mean vector is zero: its documents cancel each other out")
+    return np.ascontiguousarray(vectors / lengths, dtype=np.float32)
+
+
+def _affinity(
+    labels: NDArray[np.int32], second: NDArray[np.int32], count: int
+) -> NDArray[np.float64]:
+    affinity = np.zeros((count, count))
+    seen = second >= 0
+    np.add.at(affinity, (labels[seen], second[seen]), 1.0)
+    affinity += affinity.T
+    np.fill_diagonal(affinity, 0.0)
+    return affinity
+
+
+def _sample(vectors: NDArray[np.float32], limit: int, seed: int) -> NDArray[np.float32]:
+    if len(vectors) <= limit:
+        return vectors
+    rows = np.random.default_rng(seed).choice(len(vectors), limit, replace=False)
+    return vectors[np.sort(rows)]

@@ -1,0 +1,164 @@
+"""Measure routing against exact search and choose its parameters: the recall table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from app.generation.manifest import RecallRow, RoutingInfo
+from app.generation.routing import ask_until, centroid_scores, shard_mass
+from app.generation.shard_index import ShardIndex
+
+K = 10
+NEIGHBOURS = 64
+TEMPERATURES = (0.02, 0.03, 0.04, 0.05, 0.07, 0.1)
+THRESHOLDS = (
+    0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.825, 0.85, 0.875, 0.9, 0.92, 0.94, 0.95, 0.96,
+    0.97, 0.98, 0.985, 0.99, 0.995, 0.998, 0.999, 0.9999, 1.0,
+)  # fmt: skip
+CHUNK = 65536
+# The sample is finite: aim this far above the target, so that other questions reach it too.
+MARGIN_AT_1 = 0.001
+MARGIN_AT_10 = 0.003
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Questions with their exact answers.
+
+    Attributes:
+        vectors: (m, dim) unit vectors.
+        exclude: (m,) ordinal that a question must not find (itself), or -1.
+        truth: (m, 10) ordinals of the exact nearest documents, -1 where there are fewer.
+    """
+
+    vectors: NDArray[np.float32]
+    exclude: NDArray[np.int64]
+    truth: NDArray[np.int64]
+
+
+def leave_one_out(vectors: NDArray[np.float32], size: int, seed: int) -> Sample:
+    """Documents asked as questions, each not allowed to find itself."""
+    size = min(size, len(vectors))
+    rows = np.sort(np.random.default_rng(seed).choice(len(vectors), size, replace=False))
+    return with_truth(vectors, np.ascontiguousarray(vectors[rows]), rows.astype(np.int64))
+
+
+def questions(vectors: NDArray[np.float32], asked: NDArray[np.float32]) -> Sample:
+    """Real questions (m, dim), with exact answers from the corpus."""
+    return with_truth(vectors, asked, np.full(len(asked), -1, dtype=np.int64))
+
+
+def with_truth(
+    vectors: NDArray[np.float32], asked: NDArray[np.float32], exclude: NDArray[np.int64]
+) -> Sample:
+    """Search the whole corpus exactly, chunk by chunk."""
+    scores = np.full((len(asked), K + 1), -np.inf, dtype=np.float32)
+    rows = np.full((len(asked), K + 1), -1, dtype=np.int64)
+    for start in range(0, len(vectors), CHUNK):
+        block = np.ascontiguousarray(vectors[start : start + CHUNK])
+        found, at = faiss.knn(asked, block, min(K + 1, len(block)), faiss.METRIC_INNER_PRODUCT)
+        scores = np.concatenate([scores, found], axis=1)
+        rows = np.concatenate([rows, at + start], axis=1)
+        order = np.lexsort((rows, -scores), axis=1)[:, : K + 1]
+        scores = np.take_along_axis(scores, order, axis=1)
+        rows = np.take_along_axis(rows, order, axis=1)
+    return Sample(asked, exclude, _without(rows, exclude))
+
+
+def _without(rows: NDArray[np.int64], exclude: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Drop ``exclude`` from each row (m, 11) and keep ten."""
+    is_self = rows == exclude[:, None]
+    order = np.argsort(is_self, axis=1, kind="stable")
+    moved = np.take_along_axis(np.where(is_self, -1, rows), order, axis=1)
+    return moved[:, :K]
+
+
+def found_by(
+    sample: Sample, indexes: list[ShardIndex], ordinals: list[NDArray[np.int64]]
+) -> NDArray[np.bool_]:
+    """Which shards return which of the true answers: (m, 10, shards) booleans.
+
+    A shard's answers are its own index's, so a lossy index shows here too.
+    """
+    found = np.zeros((len(sample.vectors), K, len(indexes)), dtype=np.bool_)
+    for shard, (index, own) in enumerate(zip(indexes, ordinals, strict=True)):
+        rows = index.search(sample.vectors, K + 1).rows
+        returned = np.where(rows >= 0, own[rows], -2)
+        found[:, :, shard] = (sample.truth[:, :, None] == returned[:, None, :]).any(axis=2)
+    return found
+
+
+def choose_routing(
+    sample: Sample,
+    found: NDArray[np.bool_],
+    centroids: NDArray[np.float32],
+    cluster_shard: NDArray[np.int32],
+    targets: tuple[float, float],
+) -> RoutingInfo:
+    """The temperature and threshold with the smallest fan-out that reach both targets.
+
+    Args:
+        sample: questions and their truth.
+        found: from ``found_by``.
+        centroids: (clusters, dim).
+        cluster_shard: (clusters,).
+        targets: recall@1 and recall@10 against exact search.
+
+    Where no threshold reaches the targets (a lossy index, a tiny corpus), every shard with any
+    mass is asked; the table shows what that gives.
+    """
+    shards = int(cluster_shard.max()) + 1
+    scores = centroid_scores(sample.vectors, centroids)
+    best: RoutingInfo | None = None
+    for temperature in TEMPERATURES:
+        mass, order = shard_mass(scores, cluster_shard, shards, temperature, NEIGHBOURS)
+        table = []
+        for threshold in THRESHOLDS:
+            asked = ask_until(mass, order, threshold)
+            at_1, at_10 = _recall(sample, found, asked)
+            fan_out = float(asked.sum(axis=1).mean())
+            table.append(RecallRow(threshold, round(at_1, 4), round(at_10, 4), round(fan_out, 3)))
+        chosen = next((row for row in table if _reaches(row, targets)), table[-1])
+        info = RoutingInfo(
+            temperature=temperature,
+            neighbours=NEIGHBOURS,
+            threshold=chosen.threshold,
+            target_recall_at_1=targets[0],
+            target_recall_at_10=targets[1],
+            sample=len(sample.vectors),
+            table=tuple(table),
+        )
+        if best is None or _key(info, targets) < _key(best, targets):
+            best = info
+    assert best is not None  # noqa: S101  # there are temperatures
+    return best
+
+
+def chosen_row(info: RoutingInfo) -> RecallRow:
+    """The row of the table that ``info`` chose."""
+    return next(row for row in info.table if row.threshold == info.threshold)
+
+
+def _reaches(row: RecallRow, targets: tuple[float, float]) -> bool:
+    return row.recall_at_1 >= min(targets[0] + MARGIN_AT_1, 1.0) and row.recall_at_10 >= min(
+        targets[1] + MARGIN_AT_10, 1.0
+    )
+
+
+def _key(info: RoutingInfo, targets: tuple[float, float]) -> tuple[bool, float, float]:
+    row = chosen_row(info)
+    return (not _reaches(row, targets), row.fan_out, info.temperature)
+
+
+def _recall(
+    sample: Sample, found: NDArray[np.bool_], asked: NDArray[np.bool_]
+) -> tuple[float, float]:
+    real = sample.truth >= 0
+    hit = (found & asked[:, None, :]).any(axis=2) & real
+    at_1 = hit[:, 0].sum() / max(real[:, 0].sum(), 1)
+    at_10 = hit.sum() / max(real.sum(), 1)
+    return float(at_1), float(at_10)

@@ -1,0 +1,110 @@
+"""``python -m index_builder evaluate``: a corpus against labelled questions and exact search."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.generation.engine import open_engine
+from app.generation.shard_part import Hit
+from index_builder.corpus.ingest import ingest
+from index_builder.embed import embed
+from index_builder.evaluate import K, Sample, questions
+from index_builder.labelled import Labelled, quality, read_labelled
+from index_builder.pipeline import Inputs, Settings, build, check_settings
+from index_builder.progress import Progress
+from index_builder.replay import Replay, Replayed
+
+
+def add_evaluate(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="build from a labelled corpus and measure: hit@1, recall@10, nDCG@10, fan-out",
+    )
+    parser.add_argument("--corpus", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--queries", type=Path, required=True, metavar="FILE", help="id, text")
+    parser.add_argument(
+        "--qrels", type=Path, required=True, metavar="FILE", help="query-id, corpus-id, grade (TSV)"
+    )
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--shards", type=int, default=4)
+    parser.add_argument("--index", default="auto", help="auto, exact, or a FAISS factory string")
+    parser.add_argument("--storage", type=float, default=1.25)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = Settings(shards=arguments.shards, index=arguments.index, storage=arguments.storage)
+    check_settings(settings)
+    progress = Progress()
+    labelled = read_labelled(arguments.queries, arguments.qrels)
+    work = arguments.out / ".work"
+    corpus = ingest([arguments.corpus], work / "corpus", 0.001, progress)
+    vectors = embed(corpus, arguments.model, work, processes=arguments.processes, progress=progress)
+    manifest, _ = build(
+        Inputs(corpus, arguments.model),
+        settings,
+        arguments.out,
+        work,
+        arguments.processes,
+        progress,
+    )
+    asked = open_engine(arguments.model).encode(labelled.questions)
+    truth = questions(vectors, asked)
+    replay = Replay(arguments.out / manifest.id)
+    kinds = ", ".join(sorted({shard.index_kind for shard in manifest.shards}))
+    print(
+        f"{manifest.documents:,} documents, {len(asked):,} questions, {len(manifest.shards)} shards"
+        f" ({kinds}), stored {manifest.stored / manifest.documents:.3f}x"
+    )
+    print(
+        f"{'':<20}{'hit@1':>8}{'recall@10':>11}{'nDCG@10':>9}{'asked':>7}"
+        f"{'exact@1':>9}{'exact@10':>10}{'same ids':>10}"
+    )
+    exact_ids = _ids(corpus.documents, truth.truth)
+    rows = {f"probe={probe}": replay.search(asked, K, probe) for probe in ("auto", "all")}
+    for name, replayed in rows.items():
+        _print_row(name, replayed, labelled, truth)
+    measured = quality(exact_ids, labelled.relevant)
+    print(
+        f"{'exact search':<20}{measured.hit_at_1:>8.4f}{measured.recall_at_10:>11.4f}"
+        f"{measured.ndcg_at_10:>9.4f}"
+    )
+    return 0
+
+
+def _print_row(name: str, replayed: Replayed, labelled: Labelled, truth: Sample) -> None:
+    measured = quality(replayed.ids, labelled.relevant)
+    at_1, at_10, same = against_exact(replayed.hits, truth.truth)
+    print(
+        f"{name:<20}{measured.hit_at_1:>8.4f}{measured.recall_at_10:>11.4f}"
+        f"{measured.ndcg_at_10:>9.4f}{replayed.fan_out:>7.3f}{at_1:>9.4f}{at_10:>10.4f}"
+        f"{same:>6,} of {len(truth.truth):,}"
+    )
+
+
+def against_exact(answers: list[list[Hit]], truth: NDArray[np.int64]) -> tuple[float, float, int]:
+    """Recall@1 and @10 against exact search (ordinals (m, 10)), and how many lists are equal."""
+    first = ten = same = 0.0
+    for hits, right in zip(answers, truth.tolist(), strict=True):
+        got = [hit.row.ordinal for hit in hits]
+        first += got[:1] == right[:1]
+        ten += len(set(got) & set(right)) / len(right)
+        same += got == right
+    return first / len(truth), ten / len(truth), int(same)
+
+
+def _ids(documents: Path, ordinals: NDArray[np.int64]) -> list[list[str]]:
+    with closing(sqlite3.connect(documents)) as connection:
+        names: dict[int, str] = dict(connection.execute("SELECT ordinal, id FROM documents"))
+    return [[names[ordinal] for ordinal in row] for row in ordinals.tolist()]
