@@ -17,8 +17,8 @@ from index_builder.encoding_pool import EngineFactory, Job, Task, encode_here, e
 from index_builder.progress import Bar, Progress
 from index_builder.vector_file import VectorFile
 
-CHUNK = 256
-"""Documents per chunk: about a second of work, the most that an interruption wastes per process."""
+CHUNK = 128
+"""Documents per chunk: under a second of work, the most that an interruption wastes per process."""
 CHECKPOINT_SECONDS = 5.0
 
 

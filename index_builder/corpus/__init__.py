@@ -1,0 +1,1 @@
+"""From files of questions to a numbered, clean, deduplicated corpus on disk."""
