@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, TextIO
+from typing import NoReturn, Protocol, TextIO
 
 from tqdm import tqdm
 
@@ -54,7 +54,7 @@ class Progress:
         """
         if self.stream.isatty():
             size = unit == "bytes"
-            bar: tqdm[None] = tqdm(
+            bar: tqdm[NoReturn] = tqdm(
                 desc=what,
                 total=total,
                 initial=done,
