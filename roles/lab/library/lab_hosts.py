@@ -15,8 +15,9 @@ DOCUMENTATION = r"""
 module: lab_hosts
 short_description: Make, start and remove the systemd-nspawn hosts of a lab
 description:
-  - Starts what is listed and does not run, restarts what runs with another configuration, makes anew
-    what was made from another image, and removes what is not listed. An empty list takes all down.
+  - Starts what is listed and does not run, restarts what runs with another configuration, makes
+    anew what was made from another image, and removes what is not listed. An empty list takes all
+    down.
 options:
   lab:
     description: Name of the lab, which is the name of its network namespace.
@@ -31,7 +32,8 @@ options:
     type: path
     required: true
   image:
-    description: Directory with C(root) (base image) and C(apt) (package repository, /srv/apt in the hosts).
+    description:
+      - Directory with C(root) (base image) and C(apt) (package repository, /srv/apt in the hosts).
     type: path
   bridge:
     description: Bridge inside the namespace that the hosts are plugged into.
@@ -48,7 +50,8 @@ options:
         type: str
         required: true
       files:
-        description: Path below the root, to content. A change restarts the host, /etc/hosts excepted.
+        description:
+          - Path below the root, to content. A change restarts the host, /etc/hosts excepted.
         type: dict
         default: {}
   private_files:

@@ -60,7 +60,9 @@ class Network:
         """Make the namespace, the bridge and its address, whichever is missing."""
         links: dict[str, dict] = {}
         if self._mounted():
-            _, text, _ = self._module.run_command(["ip", "-n", self._name, "-json", "address"], check_rc=True)
+            _, text, _ = self._module.run_command(
+                ["ip", "-n", self._name, "-json", "address"], check_rc=True
+            )
             links = {link["ifname"]: link for link in json.loads(text)}
         else:
             self._forget_stale_file()

@@ -59,8 +59,9 @@ def missing(module: AnsibleModule) -> str | None:
         return "a mounted cgroup2 or name=systemd control group hierarchy was not found"
     for root in hierarchies().values():
         try:
-            (root / TOP / "preflight").mkdir(parents=True, exist_ok=True)
-            (root / TOP / "preflight").rmdir()
+            probe = root / TOP / f"preflight-{os.getpid()}"
+            probe.mkdir(parents=True)
+            probe.rmdir()
         except OSError as error:
             return f"control groups cannot be made here ({error})"
     if not Path("/proc/sys/net/ipv4").is_dir():
@@ -79,7 +80,9 @@ def main() -> None:
     )
     reason = missing(module)
     if reason:
-        module.fail_json(msg=f"The lab cannot run on this machine: {reason}. {module.params['alternative']}")
+        module.fail_json(
+            msg=f"The lab cannot run on this machine: {reason}. {module.params['alternative']}"
+        )
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     tools = [tool for tool in module.params["tools"] if shutil.which(tool, path=path) is None]
     module.exit_json(changed=False, missing_tools=tools)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -73,21 +74,28 @@ def who_listens(module: AnsibleModule, listen: str) -> str:
     """Return the process that `ss` names as the owner of `listen`."""
     port = listen.rsplit(":", 1)[1]
     _, text, _ = module.run_command(["ss", "-Hltnp", f"sport = :{port}"])
-    return text.split()[-1] if "users:" in text else "another process"
+    found = re.search(r'\("(.+?)",pid=(\d+)', text)
+    return f"{found[1]} (process {found[2]})" if found else "another process"
 
 
 def start(module: AnsibleModule, daemon: Daemon, record: Path, command: list[str]) -> None:
-    """Start the forwarder, or fail with the reason why it cannot listen."""
+    """Replace the forwarder, or fail with the reason why it cannot listen."""
     listen = module.params["listen"]
-    if not is_free(listen):
+    holds_it = daemon.pid() is not None and f"--listen={listen}" in _read(record)
+    if not holds_it and not is_free(listen):
         module.fail_json(
             msg=f"{listen} is taken by {who_listens(module, listen)}. Free it, or choose another "
             "port: ASKFLEET_LAB_PORT=8081 (see docs/lab.md)."
         )
+    stop([daemon], patience=2)
     daemon.start(module.run_command, command)
     record.write_text("\n".join(command), encoding="utf-8")
     if not wait_until(lambda: not is_free(listen) and daemon.pid() is not None, 5):
         module.fail_json(msg=f"The forwarder does not listen on {listen}; see {daemon.log}.")
+
+
+def _read(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def main() -> None:
@@ -114,18 +122,21 @@ def main() -> None:
             record.unlink(missing_ok=True)
         module.exit_json(changed=changed, log=str(daemon.log))
 
-    command = ["systemd-socket-activate", f"--listen={params['listen']}", "nsenter", f"--net={namespace}"]
+    command = [
+        "systemd-socket-activate",
+        f"--listen={params['listen']}",
+        "nsenter",
+        f"--net={namespace}",
+    ]
     command += [PROXY, "--connections-max=1024", params["target"]]
     pid = daemon.pid()
     as_wanted = (
         pid is not None
         # It waits here for the first connection, and lives in the lab from then on.
         and (same_namespace(pid, namespace) or same_namespace(pid, Path("/proc/self/ns/net")))
-        and record.exists()
-        and record.read_text(encoding="utf-8") == "\n".join(command)
+        and _read(record) == command
     )
     if not as_wanted and not module.check_mode:
-        stop([daemon], patience=2)
         start(module, daemon, record, command)
     module.exit_json(changed=not as_wanted, log=str(daemon.log))
 

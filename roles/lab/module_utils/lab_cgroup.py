@@ -1,8 +1,9 @@
 """Control groups of a lab: the kernel's own record of which processes are ours.
 
-Every lab daemon runs in `askfleet-lab/<lab>/<daemon>` of the hierarchy that systemd uses (cgroup v2,
-or v1's `name=systemd`, or both on a hybrid machine). Membership survives exec and forks and cannot be
-taken over by a recycled process id, so a process in that group is ours and any other process is not.
+Every lab daemon runs in `askfleet-lab/<lab>/<daemon>` of the hierarchy that systemd uses (cgroup
+v2, or v1's `name=systemd`, or both on a hybrid machine). Membership survives exec and forks and
+cannot be taken over by a recycled process id, so a process in that group is ours and any other
+process is not.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ TOP = "askfleet-lab"
 
 
 def hierarchies() -> dict[str, Path]:
-    """Return where systemd's control group hierarchies are mounted: `{controllers: mount point}`."""
+    """Return where the hierarchies that systemd uses are mounted: `{controllers: directory}`."""
     found: dict[str, Path] = {}
     for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():
         _, mount_point, kind, options, *_ = line.split()
