@@ -1,4 +1,7 @@
-"""``askfleet``: what an operator, or Ansible, asks on a host. Exit 0 good, 1 not good, 2 mistyped."""
+"""``askfleet``: what an operator, or Ansible, asks on a host.
+
+Exit status: 0 good, 1 not good, 2 mistyped.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ from app.generation.shard_part import ShardPart
 
 def new_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(prog="askfleet", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="askfleet", description="Check a generation or model on this host."
+    )
     parser.add_argument("--version", action="version", version=f"askfleet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

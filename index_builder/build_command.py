@@ -41,7 +41,7 @@ def add_build(commands: Any) -> None:
         "--course-clusters",
         type=Path,
         metavar="FILE",
-        help="instead of --corpus: clusters_use_dgN.json of the course project; its clusters are kept",
+        help="instead of --corpus: the course project's clusters_use_dgN.json, kept as they are",
     )
     source.add_argument(
         "--course-embeddings", type=Path, metavar="FILE", help="use_embeddings_dgN.pkl"
@@ -165,19 +165,20 @@ def summary(manifest: Manifest, new: bool, directory: Path) -> str:
     """What a person wants to know of a generation, a few lines."""
     chosen = chosen_row(manifest.routing)
     lines = [
-        f"generation {manifest.id} {'sealed' if new else 'exists already (same input and settings)'}",
+        f"generation {manifest.id} {'sealed' if new else 'exists (same input and settings)'}",
         f"  documents  {manifest.documents:,}, stored {manifest.stored:,} "
         f"({manifest.stored / manifest.documents:.2f}x) in {len(manifest.shards)} shards, "
         f"{manifest.clusters} clusters",
-        f"  model      {manifest.model.name} ({manifest.model.fingerprint}), {manifest.model.dim}-d",
+        f"  model      {manifest.model.name} ({manifest.model.fingerprint}), "
+        f"{manifest.model.dim}-d",
         f"  routing    asks {chosen.fan_out:.2f} shards on average: recall@1 "
         f"{chosen.recall_at_1:.4f}, recall@10 {chosen.recall_at_10:.4f} against exact search",
     ]
-    for shard in manifest.shards:
-        lines.append(
-            f"  shard {shard.shard:<4} {shard.documents:,} documents, {shard.index_kind}, "
-            f"recall@10 {shard.recall:.4f}, {shard.memory_bytes / 1e6:.1f} MB"
-        )
+    lines += [
+        f"  shard {shard.shard:<4} {shard.documents:,} documents, {shard.index_kind}, "
+        f"recall@10 {shard.recall:.4f}, {shard.memory_bytes / 1e6:.1f} MB"
+        for shard in manifest.shards
+    ]
     targets = (manifest.routing.target_recall_at_1, manifest.routing.target_recall_at_10)
     if chosen.recall_at_1 < targets[0] or chosen.recall_at_10 < targets[1]:
         lines.append(

@@ -111,7 +111,8 @@ def _refine(
         to_other = gain[:, placed]  # (a, b): gain of a joining b's shard
         after = load[placed][:, None] - sizes[:, None] + sizes[None, :]
         swaps = to_other + to_other.T - 2 * affinity
-        swaps[(placed[:, None] == placed[None, :]) | (after > capacity) | (after.T > capacity)] = 0
+        too_full = after > capacity
+        swaps[(placed[:, None] == placed[None, :]) | too_full | too_full.T] = 0.0
         first, second = divmod(int(swaps.argmax()), len(sizes))
         swap_gain = swaps[first, second]
 

