@@ -1,0 +1,144 @@
+"""The encoder service: text in, unit vectors out, by the current and the previous model."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flask import Flask, Response, request
+from numpy.typing import NDArray
+
+from app.config import EncoderConfig
+from app.encoder.body import MAX_BODY, parse_texts
+from app.encoder.cache import VectorCache
+from app.encoder.models import ServedModel, load_models
+from app.encoder.slots import Slots
+from app.errors import ProblemError
+from app.generation.engine import Engine, open_engine
+from app.service.health import json_response, new_service
+from app.service.lifecycle import Lifecycle
+from app.wire import DEADLINE_HEADER, DIM_HEADER, MODEL_HEADER, OCTETS, vectors_to_bytes
+
+# A forward pass is one busy core: as many at one time as there are cores.
+CORES = len(os.sched_getaffinity(0))
+# Texts that may wait: about half a second of one core's work with the default model.
+WAITING = 256
+CACHED = 4096
+
+
+def create_app(
+    config: EncoderConfig,
+    *,
+    opener: Callable[[Path], Engine] = open_engine,
+    slots: Slots | None = None,
+    cache: VectorCache | None = None,
+) -> Flask:
+    """Build the service, load its models and pass the self-query.
+
+    Args:
+        config: settings; ``config.links`` holds ``current`` and perhaps ``previous``.
+        opener: opens an artefact.
+        slots: how many forward passes at one time, how many texts waiting.
+        cache: text -> vector, of CACHED entries by default.
+
+    Raises: GenerationError or ModelError when the current model cannot be served.
+    """
+    lifecycle = Lifecycle(config.drain_file)
+    models = load_models(config.links, opener)
+    by_fingerprint = {served.engine.fingerprint: served for served in models.values()}
+    current = models["current"]
+    queue = slots or Slots(concurrent=CORES, waiting=WAITING)
+    known = cache or VectorCache(CACHED)
+
+    def describe() -> dict[str, Any]:
+        return {
+            "model": current.engine.fingerprint,
+            "models": {
+                name: models[name].engine.fingerprint if name in models else None
+                for name in ("current", "previous")
+            },
+            "dim": current.engine.dim,
+            "precision": current.precision,
+            "cache": known.statistics(),
+            "queue": queue.statistics(),
+        }
+
+    app = new_service("encoder", config, lifecycle, describe)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+
+    @app.post("/encode")
+    def encode() -> Response:
+        served = _wanted(request.args.get("model"), current, by_fingerprint, config.unit)
+        texts = parse_texts(request.get_data())
+        vectors = _encode(texts, served.engine, queue, known, _deadline(request.headers))
+        headers = {MODEL_HEADER: served.engine.fingerprint, DIM_HEADER: str(served.engine.dim)}
+        if request.accept_mimetypes.best_match([OCTETS, "application/json"]) == "application/json":
+            response = json_response(
+                {
+                    "model": served.engine.fingerprint,
+                    "dim": served.engine.dim,
+                    "vectors": vectors.tolist(),
+                }
+            )
+            response.headers.update(headers)
+            return response
+        return Response(vectors_to_bytes(vectors), content_type=OCTETS, headers=headers)
+
+    lifecycle.mark_ready()
+    return app
+
+
+def _wanted(
+    fingerprint: str | None,
+    current: ServedModel,
+    by_fingerprint: dict[str, ServedModel],
+    unit: str,
+) -> ServedModel:
+    if fingerprint is None:
+        return current
+    served = by_fingerprint.get(fingerprint)
+    if served is None:
+        raise ProblemError(
+            409,
+            "model_not_loaded",
+            f"{unit} serves {', '.join(by_fingerprint)}, not model {fingerprint!r}",
+            field="model",
+        )
+    return served
+
+
+def _deadline(headers: Any) -> float | None:
+    """When the caller stops waiting (time.monotonic()), or None; the header is milliseconds."""
+    raw = headers.get(DEADLINE_HEADER)
+    if raw is None:
+        return None
+    if not (raw.isascii() and raw.isdigit() and len(raw) < 10):
+        raise ProblemError(
+            400, "bad_deadline", f"{DEADLINE_HEADER} is not milliseconds", field=DEADLINE_HEADER
+        )
+    return time.monotonic() + int(raw) / 1000
+
+
+def _encode(
+    texts: list[str], engine: Engine, queue: Slots, cache: VectorCache, ends: float | None
+) -> NDArray[np.float32]:
+    """Vectors (n, dim): from the cache, the rest one by one as slots come free."""
+    vectors = np.empty((len(texts), engine.dim), dtype=np.float32)
+    missing: list[int] = []
+    for row, text in enumerate(texts):
+        vector = cache.get(engine.fingerprint, text)
+        if vector is None:
+            missing.append(row)
+        else:
+            vectors[row] = vector
+    if missing:
+        with queue.admit(len(missing)) as turn:
+            for row in missing:
+                with turn(ends):
+                    vectors[row] = engine.encode(texts[row : row + 1])[0]
+                cache.put(engine.fingerprint, texts[row], vectors[row])
+    return vectors

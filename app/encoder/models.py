@@ -1,0 +1,72 @@
+"""The models an encoder serves: opened, verified, and asked one question before READY."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from app.errors import AskfleetError, ModelError
+from app.generation.engine import Engine
+from app.generation.model import REMEDY, Model, cpu_flags
+from app.generation.store import served
+
+log = logging.getLogger(__name__)
+
+# Another CPU's kernels round differently, in the sixth digit; a wrong or broken model is far off.
+AGREEMENT = 0.9999
+UNIT = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """An open engine and the precision of the variant it runs."""
+
+    engine: Engine
+    precision: str
+
+
+def load_models(links: Path, opener: Callable[[Path], Engine]) -> dict[str, ServedModel]:
+    """Open what ``current`` and ``previous`` name, self-query passed; ``current`` is a must.
+
+    A ``previous`` that cannot serve is left out: it must not keep the current one from serving.
+
+    Raises: GenerationError or ModelError about ``current``.
+    """
+    models: dict[str, ServedModel] = {}
+    for name, directory in served(links).items():
+        try:
+            models[name] = _open(directory, opener)
+        except AskfleetError as error:
+            if name == "current":
+                raise
+            log.warning("the previous model is not served: %s", error)
+    return models
+
+
+def _open(directory: Path, opener: Callable[[Path], Engine]) -> ServedModel:
+    model = Model.load(directory)
+    model.verify(directory)
+    engine = opener(directory)
+    self_query(engine, model)
+    return ServedModel(engine, model.variant_for(cpu_flags()).precision)
+
+
+def self_query(engine: Engine, model: Model) -> None:
+    """Encode the artefact's probe; raises ModelError when it is not the vector recorded there."""
+
+    def require(condition: bool, fault: str) -> None:
+        if not condition:
+            raise ModelError(f"model {model.fingerprint}: self-query: {fault}: {REMEDY}")
+
+    vectors = engine.encode([model.probe.text])
+    require(vectors.shape == (1, model.dim), f"shape {vectors.shape}, not (1, {model.dim})")
+    vector = vectors[0].astype(np.float64)
+    require(bool(np.isfinite(vector).all()), "a value is not finite")
+    length = float(np.linalg.norm(vector))
+    require(abs(length - 1) < UNIT, f"length {length:.4f}, not 1")
+    cosine = float(vector @ np.asarray(model.probe.vector))
+    require(cosine >= AGREEMENT, f"cosine {cosine:.5f} to the published vector")

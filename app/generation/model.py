@@ -1,0 +1,194 @@
+"""The model artefact: what turns text into vectors, sealed in one directory with a fingerprint.
+
+``model.json`` is written last; a directory without it is unfinished. The fingerprint covers what
+determines vectors (the files and how they are used), not what is recorded about them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from app.errors import ModelError
+from app.generation.files import FileInfo, check
+
+SCHEMA = 1
+NAME = "model.json"
+TOKENIZER = "tokenizer.json"
+REMEDY = "publish the model again (python -m index_builder publish-model) or stage it again"
+
+EngineKind = Literal["onnx", "sentence-transformers"]
+
+
+class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One form of the model.
+
+    ``file`` is relative to the artefact (a directory for sentence-transformers); ``requires`` are
+    CPU flags as in /proc/cpuinfo, one of which the host must have; none means any host will do.
+    """
+
+    file: str
+    precision: str
+    requires: tuple[str, ...] = ()
+
+
+class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A text and the vector that the publisher got for it: the self-query of a starting encoder."""
+
+    text: str
+    vector: tuple[float, ...]
+
+
+class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One candidate's row of the comparison table.
+
+    ``ms`` is the median CPU time of one short question on one thread; cosines are to the reference
+    (sentence-transformers, fp32); hit@1 and recall@10 are None without labelled questions.
+    """
+
+    engine: str
+    precision: str
+    ms: float
+    cosine_mean: float
+    cosine_min: float
+    megabytes: float
+    hit_at_1: float | None
+    recall_at_10: float | None
+    portable: bool
+    chosen: bool
+
+
+class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the precision was chosen: the table, the rule in words, and on which questions."""
+
+    rule: str
+    questions: str
+    rows: tuple[Measured, ...]
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was asked of the publisher; the same request again returns the same artefact.
+
+    ``evidence`` is the sha256 of the questions measured on, None for the built-in ones.
+    """
+
+    source: str
+    engine: str
+    precision: str
+    evidence: str | None
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sealed model artefact.
+
+    ``dim`` is the length of a vector, ``max_tokens`` where texts are cut (special tokens counted),
+    ``prefix`` what is put before each text.
+    """
+
+    schema: int
+    fingerprint: str
+    name: str
+    revision: str
+    dim: int
+    max_tokens: int
+    prefix: str
+    engine: EngineKind
+    variants: tuple[Variant, ...]
+    files: dict[str, FileInfo]
+    probe: Probe
+    comparison: Comparison
+    request: Request
+
+    @classmethod
+    def load(cls, directory: Path) -> Model:
+        """Read and check ``model.json`` and that its files are there; raises ModelError."""
+        path = directory / NAME
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ModelError(
+                f"{directory} is not a sealed model artefact: {NAME}: {error.strerror}: {REMEDY}"
+            ) from error
+        try:
+            model = msgspec.json.decode(data, type=cls)
+        except msgspec.DecodeError as error:
+            raise ModelError(f"{path} is not valid: {error}: {REMEDY}") from error
+        model._check(directory)
+        return model
+
+    def _check(self, directory: Path) -> None:
+        def require(condition: bool, fault: str) -> None:
+            if not condition:
+                raise ModelError(f"{directory / NAME}: {fault}: {REMEDY}")
+
+        require(self.schema == SCHEMA, f"schema {self.schema}, this release reads {SCHEMA}")
+        require(self.dim > 0 and self.max_tokens > 2, "dim or max_tokens out of range")
+        require(bool(self.variants), "it has no variant")
+        require(len(self.probe.vector) == self.dim, "the probe has another dimension")
+        for name, info in self.files.items():
+            inside = not name.startswith("/") and ".." not in Path(name).parts
+            require(inside, f"file name {name!r} leaves the directory")
+            path = directory / name
+            if not path.is_file():
+                raise ModelError(f"{path} is missing: {REMEDY}")
+            if path.stat().st_size != info.size:
+                raise ModelError(
+                    f"{path} has {path.stat().st_size} bytes, {NAME} says {info.size}: {REMEDY}"
+                )
+        for variant in self.variants:
+            listed = variant.file in self.files or any(
+                name.startswith(f"{variant.file}/") for name in self.files
+            )
+            require(listed, f"variant file {variant.file} is not listed")
+        expected = fingerprint_of(self)
+        require(
+            self.fingerprint == expected,
+            f"fingerprint {self.fingerprint}, its content gives {expected}",
+        )
+
+    def verify(self, directory: Path) -> None:
+        """Check size and sha256 of every file; raises ModelError naming the first bad one."""
+        for name, info in self.files.items():
+            check(directory, name, info, ModelError, REMEDY)
+
+    def variant_for(self, flags: Collection[str]) -> Variant:
+        """The first variant that a CPU with these flags may run; raises ModelError."""
+        for variant in self.variants:
+            if not variant.requires or any(flag in flags for flag in variant.requires):
+                return variant
+        needs = "; ".join(f"{v.precision}: one of {', '.join(v.requires)}" for v in self.variants)
+        raise ModelError(
+            f"model {self.fingerprint} does not run on this CPU ({needs}): "
+            "publish it with --precision w8 or fp32"
+        )
+
+
+def fingerprint_of(model: Model) -> str:
+    """16 hex digits over what determines vectors; the order of files does not matter."""
+    content = {
+        "schema": model.schema,
+        "engine": model.engine,
+        "dim": model.dim,
+        "max_tokens": model.max_tokens,
+        "prefix": model.prefix,
+        "variants": model.variants,
+        "files": {name: info.sha256 for name, info in model.files.items()},
+    }
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
+
+
+def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """Flags of this host's CPU (``flags`` on x86, ``Features`` on ARM); empty where unknown."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() in {"flags", "Features"}:
+            return frozenset(value.split())
+    return frozenset()

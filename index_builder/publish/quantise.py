@@ -1,0 +1,70 @@
+"""The candidates: one exported graph, in several precisions.
+
+fp32   as exported.
+w8     8-bit weights in blocks of 128 (MatMulNBits), products in 8 bits per block: any CPU.
+int8   dynamic int8 for whole tensors: the fastest, but right only where the CPU has VNNI (on
+       others the 16-bit sums of 8-bit products saturate), and the furthest from fp32.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.generation.model import Variant
+
+BLOCK = 128
+# One of these: x86 dot products in 512 or 256 bits, and their counterpart on ARM.
+DOT_PRODUCT = ("avx512_vnni", "avx_vnni", "asimddp")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the line per node that the quantisers write to the root logger."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _w8(graph: Path, target: Path) -> None:
+    import onnx
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    quantizer = MatMulNBitsQuantizer(
+        onnx.load(graph), bits=8, block_size=BLOCK, is_symmetric=True, accuracy_level=4
+    )
+    quantizer.process()
+    quantizer.model.save_model_to_file(str(target), use_external_data_format=False)
+
+
+def _int8(graph: Path, target: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(
+        graph,
+        target,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        reduce_range=True,
+        op_types_to_quantize=["MatMul", "Gemm"],
+    )
+
+
+_MAKERS: dict[str, Callable[[Path, Path], None]] = {"w8": _w8, "int8": _int8}
+PRECISIONS = ("fp32", *_MAKERS)
+
+
+def make(graph: Path, precision: str) -> Variant:
+    """Quantise the fp32 ``graph`` into a file beside it; ``fp32`` is the graph itself."""
+    if precision == "fp32":
+        return Variant(file=graph.name, precision=precision)
+    target = graph.with_name(f"model-{precision}.onnx")
+    with _quiet():
+        _MAKERS[precision](graph, target)
+    requires = DOT_PRODUCT if precision == "int8" else ()
+    return Variant(file=target.name, precision=precision, requires=requires)

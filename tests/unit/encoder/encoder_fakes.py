@@ -1,0 +1,103 @@
+"""An engine without a model, and artefacts that name it."""
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from app.config import EncoderConfig
+from app.generation.files import describe
+from app.generation.model import (
+    NAME,
+    Comparison,
+    Model,
+    Probe,
+    Request,
+    Variant,
+    fingerprint_of,
+)
+
+DIM = 8
+PROBE = "probe"
+
+
+def vector_of(text: str) -> NDArray[np.float32]:
+    """A unit vector made of a text's hash."""
+    digest = hashlib.sha256(text.encode()).digest()[:DIM]
+    vector = np.frombuffer(digest, dtype=np.uint8).astype(np.float32) - 127.5
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+
+class FakeEngine:
+    """Encodes by hashing; counts texts; waits for ``go`` when there is one."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+        self.dim = DIM
+        self.encoded: list[str] = []
+        self.started = threading.Event()
+        self.go: threading.Event | None = None
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.encoded += texts
+        if self.go is not None:
+            self.started.set()
+            assert self.go.wait(10)
+        return np.stack([vector_of(text) for text in texts])
+
+
+class Opener:
+    """Opens artefacts with fake engines and keeps them by fingerprint."""
+
+    def __init__(self) -> None:
+        self.engines: dict[str, FakeEngine] = {}
+
+    def __call__(self, directory: Path) -> FakeEngine:
+        engine = FakeEngine(Model.load(directory).fingerprint)
+        self.engines[engine.fingerprint] = engine
+        return engine
+
+
+def make_artefact(models: Path, content: bytes, probe: str = PROBE) -> Path:
+    """A sealed artefact whose probe vector is that of ``probe``."""
+    draft = models / "draft"
+    draft.mkdir(parents=True)
+    (draft / "model.onnx").write_bytes(content)
+    model = Model(
+        schema=1,
+        fingerprint="",
+        name="fake",
+        revision="1",
+        dim=DIM,
+        max_tokens=16,
+        prefix="",
+        engine="onnx",
+        variants=(Variant("model.onnx", "fp32"),),
+        files=describe(draft),
+        probe=Probe(PROBE, tuple(map(float, vector_of(probe)))),
+        comparison=Comparison("none", "none", ()),
+        request=Request("", "onnx", "fp32", None),
+    )
+    model = msgspec.structs.replace(model, fingerprint=fingerprint_of(model))
+    (draft / NAME).write_bytes(msgspec.json.encode(model))
+    return draft.rename(models / model.fingerprint)
+
+
+def make_config(tmp_path: Path, current: Path, previous: Path | None = None) -> EncoderConfig:
+    """Links to the artefacts and the settings that name them."""
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "current").symlink_to(current)
+    if previous is not None:
+        (links / "previous").symlink_to(previous)
+    return EncoderConfig.read(
+        {
+            "ASKFLEET_HOST": "encoder-1",
+            "ASKFLEET_LINKS": str(links),
+            "ASKFLEET_DRAIN_FILE": str(tmp_path / "drain"),
+        }
+    )
