@@ -1,0 +1,176 @@
+"""A filter that names everything wrong with an inventory, host and variable and fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+GROUPS = ("edge", "gateways", "encoders", "shards")
+FLEET_WIDE = ("askfleet_shard_count",)
+NEAR_SHARDS = ("shard", "shard_id", "shard_ids", "shards_id", "shards_ids", "askfleet_shard", "askfleet_shards")
+
+Finding = tuple[str, str]  # host, what is wrong there
+
+
+def askfleet_inventory_errors(
+    groups: Mapping[str, Iterable[str]],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    specs: Mapping[str, Mapping[str, Any]],
+    internal: Iterable[str] = (),
+) -> list[str]:
+    """Check an inventory against the contract.
+
+    Args:
+        groups: Ansible's `groups`.
+        hostvars: Variables of each host.
+        specs: Options of the contract by name, each with `type` and `default`.
+        internal: `askfleet_*` names that the roles set themselves.
+
+    Returns:
+        Messages, each naming host and variable and what to do; empty when all is well.
+        Hosts with the same fault share one message.
+    """
+    everybody = sorted({host for hosts in groups.values() for host in hosts} & set(hostvars))
+    known = {*specs, *internal}
+    findings: list[Finding] = []
+    for host in everybody:
+        findings += [(host, text) for text in _unknown(hostvars[host], known)]
+        findings += [(host, text) for text in _types(hostvars[host], specs)]
+    errors = [*_empty_groups(groups), *_together(findings)]
+    if any(name in text for name in FLEET_WIDE for _, text in findings):
+        return errors  # what follows needs a shard count that can be read
+    errors += _fleet_wide(everybody, hostvars)
+    errors += _shards(groups, hostvars, specs, everybody)
+    errors += _addresses(groups, hostvars)
+    return errors
+
+
+def _together(findings: Iterable[Finding]) -> list[str]:
+    by_text: dict[str, list[str]] = {}
+    for host, text in findings:
+        by_text.setdefault(text, []).append(host)
+    return [f"{', '.join(hosts)}: {text}" for text, hosts in by_text.items()]
+
+
+def _empty_groups(groups: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    for group in GROUPS:
+        if not list(groups.get(group, ())):
+            yield f"group {group}: no host; the fleet needs at least one host in each of {', '.join(GROUPS)}"
+
+
+def _unknown(variables: Mapping[str, Any], known: Iterable[str]) -> Iterator[str]:
+    contract = sorted(known)
+    for name in sorted(variables):
+        if name in contract or name == "shards":
+            continue
+        if name.lower() in NEAR_SHARDS or name.lower() == "shards":
+            yield f"{name}: unknown variable; the ids of a host's shards go into `shards`, a list"
+            continue
+        near = difflib.get_close_matches(name, contract, n=1, cutoff=0.9)
+        if name.startswith("askfleet_"):
+            near = near or difflib.get_close_matches(name, contract, n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]}?" if near else "see roles/askfleet/defaults/main.yml"
+            yield f"{name}: unknown variable; {hint}"
+        elif near:
+            yield f"{name}: unknown variable; did you mean {near[0]}?"
+
+
+def _types(variables: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for name, spec in specs.items():
+        if name not in variables:
+            continue
+        value = variables[name]
+        if spec["type"] == "int":
+            number = _integer(value)
+            if number is None:
+                yield f"{name}: {value!r} is not a whole number; write e.g. {name}: {spec['default']}"
+            elif number < 1 or (name.endswith("_port") and number > 65535):
+                most = "65535" if name.endswith("_port") else "…"
+                yield f"{name}: {number} is outside 1..{most}; the default is {spec['default']}"
+        elif not (isinstance(value, str) and value.strip()):
+            yield f"{name}: {value!r} is not a text; write e.g. {name}: {spec['default']}"
+
+
+def _integer(value: Any) -> int | None:
+    """Read an int, or its digits (extra variables arrive as text); a bool is neither."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return int(value)
+    return int(value) if isinstance(value, str) and value.strip().lstrip("-").isdecimal() else None
+
+
+def _fleet_wide(everybody: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for name in FLEET_WIDE:
+        values: dict[str, list[str]] = {}
+        for host in everybody:
+            if name in hostvars[host]:
+                values.setdefault(str(hostvars[host][name]), []).append(host)
+        if len(values) > 1:
+            told = "; ".join(f"{value} on {', '.join(hosts)}" for value, hosts in values.items())
+            yield f"{name}: differs between hosts ({told}); set it once, in group_vars/all"
+
+
+def _shards(
+    groups: Mapping[str, Iterable[str]],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    specs: Mapping[str, Mapping[str, Any]],
+    everybody: Iterable[str],
+) -> Iterator[str]:
+    members = list(groups.get("shards", ()))
+    told = [hostvars[h]["askfleet_shard_count"] for h in members if "askfleet_shard_count" in hostvars[h]]
+    count = int(told[0] if told else specs["askfleet_shard_count"]["default"])
+    served: set[int] = set()
+    for host in everybody:
+        variables = hostvars[host]
+        if host not in members:
+            if "shards" in variables:
+                yield f"{host}: shards: set on a host outside the group shards; move the host there or remove it"
+            continue
+        if "shards" not in variables:
+            yield f"{host}: shards: missing; name the shards this host serves, e.g. shards: [0, 1]"
+            continue
+        ids = variables["shards"]
+        wrong = not isinstance(ids, list) or any(not isinstance(i, int) or isinstance(i, bool) for i in ids)
+        if wrong or not ids:
+            yield f"{host}: shards: {ids!r} is not a list of whole numbers; write e.g. shards: [0, 1]"
+            continue
+        for i in sorted({i for i in ids if ids.count(i) > 1}):
+            yield f"{host}: shards: {i} is named twice; name it once"
+        for i in sorted({i for i in ids if not 0 <= i < count}):
+            yield (
+                f"{host}: shards: {i} is outside 0..{count - 1}; "
+                f"correct it, or raise askfleet_shard_count (now {count})"
+            )
+        served.update(ids)
+    for i in sorted(set(range(count)) - served):
+        yield (
+            f"group shards: shards: no host serves shard {i}; add {i} to `shards` of {' or '.join(members[:2]) or 'a host'}, "
+            f"or lower askfleet_shard_count (now {count}): ids run from 0 without a gap"
+        )
+
+
+def _addresses(
+    groups: Mapping[str, Iterable[str]], hostvars: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    hosts = dict.fromkeys(host for group in GROUPS for host in groups.get(group, ()))
+    by_address: dict[str, list[str]] = {}
+    for host in hosts:
+        variables = hostvars[host]
+        address = variables.get("askfleet_address", variables.get("ansible_host", host))
+        by_address.setdefault(str(address), []).append(host)
+    for address, sharing in by_address.items():
+        if len(sharing) > 1:
+            yield (
+                f"{', '.join(sharing)}: askfleet_address: all have {address}; "
+                "name one machine once (it may be in several groups)"
+            )
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by the name templates call them."""
+        return {"askfleet_inventory_errors": askfleet_inventory_errors}

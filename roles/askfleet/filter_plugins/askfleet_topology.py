@@ -1,0 +1,175 @@
+"""Filters that turn an inventory into the topology every role and template reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Topology = dict[str, Any]
+Settings = Mapping[str, Any]
+
+_DATA_DIR = "/srv/askfleet"
+_RUN_DIR = "/run/askfleet"
+
+
+def setting(hostvars: Mapping[str, Settings], specs: Mapping[str, Settings], host: str, name: str) -> Any:
+    """Return one setting of a host: its own value or the contract's default, as the contract's type.
+
+    The default of `askfleet_address` follows `ansible_host`, then the host's name.
+    """
+    if name == "askfleet_address":
+        own = hostvars[host].get(name, hostvars[host].get("ansible_host", host))
+    else:
+        own = hostvars[host].get(name, specs[name]["default"])
+    return int(own) if specs[name]["type"] == "int" else own
+
+
+def askfleet_topology(
+    groups: Mapping[str, Iterable[str]],
+    hostvars: Mapping[str, Settings],
+    specs: Mapping[str, Settings],
+    data_dir: str = _DATA_DIR,
+    run_dir: str = _RUN_DIR,
+) -> Topology:
+    """Describe the fleet: who serves what, where it listens and who is asked through which pool.
+
+    Args:
+        groups: Ansible's `groups`; edge, gateways, encoders and shards are read.
+        hostvars: Variables of each host; `shards` and `askfleet_*` are read.
+        specs: Options of the inventory contract by name, each with `type` and `default`.
+        data_dir: Directory on a host that holds the services' links.
+        run_dir: Directory on a host that holds the drain flags.
+
+    Returns:
+        `shards`: per shard id, in order, `id`, `hosts`, `replicas` (address:port of each);
+        `encoders` and `gateways`: `hosts`, `replicas`; `edges`: the URLs users may call;
+        `hosts`: per host `address`, `services`, `pools` and `edge` (None off the edge).
+        A service has `name`, `unit`, `kind`, `shard` (None but for shards), `port`, `url` (on the
+        host itself), `links`, `drain_file` and, for gateways, `encoder_url` and `shard_urls`.
+    """
+
+    def get(host: str, name: str) -> Any:
+        return setting(hostvars, specs, host, "askfleet_" + name)
+
+    def members(group: str) -> list[str]:
+        return list(groups.get(group, ()))
+
+    def replicas(hosts: Iterable[str], port: str, offset: int = 0) -> list[str]:
+        return [f"{get(host, 'address')}:{get(host, port) + offset}" for host in hosts]
+
+    def service(kind: str, port: int, shard: int | None = None, **more: Any) -> dict[str, Any]:
+        name = kind if shard is None else f"{kind}-{shard}"
+        return {
+            "name": name,
+            "unit": f"askfleet-{kind}" if shard is None else f"askfleet-{kind}@{shard}",
+            "kind": kind,
+            "shard": shard,
+            "port": port,
+            "url": f"http://127.0.0.1:{port}",
+            "links": f"{data_dir}/{kind}",
+            "drain_file": f"{run_dir}/drain/{name}",
+            **more,
+        }
+
+    edges, gateways, encoders, shard_hosts = map(members, ("edge", "gateways", "encoders", "shards"))
+    everybody = list(dict.fromkeys([*edges, *gateways, *encoders, *shard_hosts]))
+    count = get(shard_hosts[0], "shard_count")
+    owners = [[h for h in shard_hosts if i in hostvars[h]["shards"]] for i in range(count)]
+    shards = [
+        {"id": i, "hosts": owners[i], "replicas": replicas(owners[i], "shard_base_port", i)}
+        for i in range(count)
+    ]
+    encoder = {"hosts": encoders, "replicas": replicas(encoders, "encoder_port")}
+    gateway = {"hosts": gateways, "replicas": replicas(gateways, "gateway_port")}
+
+    def services(host: str) -> Iterable[dict[str, Any]]:
+        if host in encoders:
+            yield service("encoder", get(host, "encoder_port"))
+        if host in shard_hosts:
+            for i in sorted(hostvars[host]["shards"]):
+                yield service("shard", get(host, "shard_base_port") + i, i)
+        if host in gateways:
+            urls = [f"http://127.0.0.1:{pool['port']}" for pool in pools(host)]
+            yield service(
+                "gateway", get(host, "gateway_port"), encoder_url=urls[0], shard_urls=urls[1:]
+            )
+
+    def pools(host: str) -> list[dict[str, Any]]:
+        if host not in gateways:
+            return []
+        first = {"name": "encoder", "port": get(host, "encoder_pool_port")}
+        base = get(host, "shard_pool_base_port")
+        return [
+            {**first, "replicas": encoder["replicas"]},
+            *(
+                {"name": f"shard-{s['id']}", "port": base + s["id"], "replicas": s["replicas"]}
+                for s in shards
+            ),
+        ]
+
+    def edge(host: str) -> dict[str, Any] | None:
+        if host not in edges:
+            return None
+        return {"address": get(host, "http_address"), "port": get(host, "http_port")}
+
+    return {
+        "shards": shards,
+        "encoders": encoder,
+        "gateways": gateway,
+        "edges": [f"http://{address}" for address in replicas(edges, "http_port")],
+        "hosts": {
+            host: {
+                "address": get(host, "address"),
+                "services": list(services(host)),
+                "pools": pools(host),
+                "edge": edge(host),
+            }
+            for host in everybody
+        },
+    }
+
+
+def askfleet_port_errors(topology: Topology, hostvars: Mapping[str, Settings]) -> list[str]:
+    """Name every port that two programs of one host would listen on.
+
+    Args:
+        topology: What `askfleet_topology` returns.
+        hostvars: Variables of each host; `ansible_port` (22 without it) is sshd's.
+
+    Returns:
+        One message per collision: host, port, who wants it, and the fix.
+    """
+    errors = []
+    for host, entry in topology["hosts"].items():
+        sshd = int(hostvars[host].get("ansible_port", 22))
+        wanted: dict[int, list[str]] = {sshd: ["sshd (ansible_port)"]}
+        if entry["edge"]:
+            wanted.setdefault(entry["edge"]["port"], []).append("edge (askfleet_http_port)")
+        for one in entry["services"]:
+            variable = "shard_base_port" if one["kind"] == "shard" else f"{one['kind']}_port"
+            wanted.setdefault(one["port"], []).append(f"{one['name']} (askfleet_{variable})")
+        for pool in entry["pools"]:
+            variable = "encoder_pool_port" if pool["name"] == "encoder" else "shard_pool_base_port"
+            wanted.setdefault(pool["port"], []).append(f"pool of {pool['name']} (askfleet_{variable})")
+        errors += [
+            f"{host}: port {port} is wanted by {' and '.join(who)}; give one of them another port"
+            for port, who in wanted.items()
+            if len(who) > 1
+        ]
+        errors += [
+            f"{host}: {who[0]} would listen on port {port}, which is outside 1..65535"
+            for port, who in wanted.items()
+            if not 1 <= port <= 65535
+        ]
+    return errors
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by the name templates call them."""
+        return {
+            "askfleet_topology": askfleet_topology,
+            "askfleet_port_errors": askfleet_port_errors,
+        }
