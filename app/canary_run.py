@@ -64,7 +64,7 @@ def _ask(session: requests.Session, url: str, generation: str, one: Canary, left
         raise fail(f"{response.status_code} {response.text[:200]}")
     try:
         answer = msgspec.json.decode(response.content, type=_Answer)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise fail(f"unreadable answer: {error}") from error
     if answer.generation != generation:
         raise fail(f"answered by generation {answer.generation}, not {generation}")

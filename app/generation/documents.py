@@ -49,6 +49,7 @@ class Documents:
     """Read access for many threads: one connection each, nothing is ever written."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
         self._threads = threading.local()
         try:
@@ -64,14 +65,19 @@ class Documents:
         return connection
 
     def fetch(self, locals_: Sequence[int]) -> dict[int, Row]:
-        """The documents with these row numbers, in as few statements as SQLite allows."""
+        """The documents with these row numbers, in as few statements as SQLite allows.
+
+        Raises: GenerationError when the file is damaged there.
+        """
         found: dict[int, Row] = {}
         wanted = list(dict.fromkeys(locals_))
         for start in range(0, len(wanted), BATCH):
             batch = wanted[start : start + BATCH]
             marks = ",".join("?" * len(batch))
             query = f"SELECT * FROM documents WHERE local IN ({marks})"  # noqa: S608  # only marks
-            for values in self._connection().execute(query, batch):
-                row = Row(*values)
-                found[row.local] = row
+            try:
+                rows = self._connection().execute(query, batch).fetchall()
+            except sqlite3.Error as error:
+                raise GenerationError(f"{self._path} cannot be read: {error}") from error
+            found.update((row.local, row) for row in map(Row._make, rows))
         return found

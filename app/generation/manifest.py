@@ -98,7 +98,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ) from error
         try:
             manifest = msgspec.json.decode(data, type=cls)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise GenerationError(f"{path} is not a valid manifest: {error}") from error
         manifest._check(path)
         return manifest

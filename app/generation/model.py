@@ -115,7 +115,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ) from error
         try:
             model = msgspec.json.decode(data, type=cls)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ModelError(f"{path} is not valid: {error}: {REMEDY}") from error
         model._check(directory)
         return model

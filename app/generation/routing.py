@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import GenerationError
-from app.generation.manifest import Manifest
+from app.generation.manifest import REMEDY, Manifest
 
 Probe = Literal["auto", "all"] | int
 
@@ -56,8 +56,8 @@ class Router:
     @classmethod
     def load(cls, directory: Path, manifest: Manifest) -> Router:
         """Load the routing part of a generation; raises GenerationError."""
-        centroids = np.load(directory / CENTROIDS, allow_pickle=False)
-        cluster_shard = np.load(directory / CLUSTER_SHARD, allow_pickle=False)
+        centroids = _read_array(directory / CENTROIDS, np.float32)
+        cluster_shard = _read_array(directory / CLUSTER_SHARD, np.int32)
         if centroids.shape != (manifest.clusters, manifest.model.dim):
             raise GenerationError(
                 f"{directory / CENTROIDS} has shape {centroids.shape}, the manifest says "
@@ -69,8 +69,8 @@ class Router:
                     f"{directory / CLUSTER_SHARD} and the manifest disagree on shard {shard.shard}"
                 )
         return cls(
-            centroids=np.ascontiguousarray(centroids, dtype=np.float32),
-            cluster_shard=cluster_shard.astype(np.int32),
+            centroids=np.ascontiguousarray(centroids),
+            cluster_shard=cluster_shard,
             shards=len(manifest.shards),
             temperature=manifest.routing.temperature,
             neighbours=manifest.routing.neighbours,
@@ -95,6 +95,16 @@ class Router:
         if probe == "auto":
             return ask_until(mass, order, self.threshold)
         return ask_first(order, probe)
+
+
+def _read_array(path: Path, dtype: type[np.generic]) -> NDArray[Any]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise GenerationError(f"{path} is not a readable array: {error}: {REMEDY}") from error
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        raise GenerationError(f"{path} is not an array of {dtype.__name__}: {REMEDY}")
+    return array
 
 
 def centroid_scores(

@@ -5,11 +5,14 @@ The symlinks are the state. Nothing here looks at modification times.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from app.errors import GenerationError
 
 LINKS = ("current", "previous")
+
+log = logging.getLogger(__name__)
 
 
 def linked(links: Path, name: str) -> Path | None:
@@ -29,12 +32,18 @@ def linked(links: Path, name: str) -> Path | None:
 def served(links: Path) -> dict[str, Path]:
     """The targets to serve: ``current`` always, ``previous`` where it is another directory.
 
-    Raises: GenerationError when there is no ``current``.
+    A ``previous`` that leads nowhere is left out: it must not keep ``current`` from being served.
+
+    Raises: GenerationError when there is no ``current``, or it leads nowhere.
     """
     current = linked(links, "current")
     if current is None:
         raise GenerationError(f"{links}/current does not exist: run update_index.yml first")
-    previous = linked(links, "previous")
+    try:
+        previous = linked(links, "previous")
+    except GenerationError as error:
+        log.warning("the previous one is not served: %s", error)
+        previous = None
     if previous is None or previous == current:
         return {"current": current}
     return {"current": current, "previous": previous}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ from app.generation.store import served
 from app.service.health import json_response, new_service
 from app.service.lifecycle import Lifecycle
 from app.wire import MODEL_HEADER, vectors_from_bytes
+
+log = logging.getLogger(__name__)
 
 MAX_K = 1000
 MAX_VECTORS = 1024
@@ -29,9 +32,10 @@ def load_parts(config: ShardConfig) -> dict[str, ShardPart]:
         try:
             part = ShardPart.open(directory, config.shard)
             part.self_query()
-        except GenerationError:
+        except GenerationError as error:
             if name == "current":
                 raise
+            log.warning("the previous generation is not served: %s", error)
             continue
         parts[name] = part
     return parts

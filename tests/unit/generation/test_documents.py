@@ -1,0 +1,88 @@
+"""The documents of a shard: what was written is read, by many threads, and never changed."""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from app.errors import GenerationError
+from app.generation.documents import BATCH, Documents, Row, write
+
+
+def rows(count: int) -> list[Row]:
+    return [
+        Row(n, n * 3, f"id-{n}", f"text {n} né \x00 🙂", None if n % 2 else "yes", None)
+        for n in range(count)
+    ]
+
+
+def test_documents_come_back_as_they_were(tmp_path: Path) -> None:
+    write(tmp_path / "d.sqlite", rows(10))
+    store = Documents(tmp_path / "d.sqlite")
+    assert store.count == 10
+    assert store.fetch([7, 2, 7]) == {7: rows(10)[7], 2: rows(10)[2]}
+    assert store.fetch([]) == {}
+
+
+def test_more_than_one_statements_worth(tmp_path: Path) -> None:
+    count = 2 * BATCH + 1
+    write(tmp_path / "d.sqlite", rows(count))
+    assert Documents(tmp_path / "d.sqlite").fetch(range(count)) == dict(enumerate(rows(count)))
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / name, rows(500))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_names_that_a_uri_would_misread(tmp_path: Path) -> None:
+    directory = tmp_path / "a?b#c%20d"
+    directory.mkdir()
+    write(directory / "d.sqlite", rows(2))
+    assert Documents(directory / "d.sqlite").count == 2
+
+
+def test_many_threads_read_at_the_same_time(tmp_path: Path) -> None:
+    write(tmp_path / "d.sqlite", rows(200))
+    store, wrong = Documents(tmp_path / "d.sqlite"), []
+
+    def read(start: int) -> None:
+        wrong.extend(n for n in range(start, 200) if store.fetch([n])[n] != rows(200)[n])
+
+    threads = [threading.Thread(target=read, args=(190 + n % 4,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_nothing_is_written_beside_or_into_it(tmp_path: Path) -> None:
+    write(tmp_path / "d.sqlite", rows(3))
+    before = (tmp_path / "d.sqlite").read_bytes()
+    store = Documents(tmp_path / "d.sqlite")
+    store.fetch([1])
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        store._connection().execute("DELETE FROM documents")
+    assert (tmp_path / "d.sqlite").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["d.sqlite"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a database, but long enough " * 40])
+def test_what_is_no_store_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "d.sqlite").write_bytes(content)
+    with pytest.raises(GenerationError, match=r"d\.sqlite is not a document store"):
+        Documents(tmp_path / "d.sqlite")
+
+
+def test_a_damaged_page_is_an_error_with_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "d.sqlite"
+    write(path, rows(3000))
+    data = bytearray(path.read_bytes())
+    data[4096 * 2 :] = bytes(len(data) - 4096 * 2)
+    path.write_bytes(bytes(data))
+    with pytest.raises(GenerationError, match=r"d\.sqlite"):
+        Documents(path).fetch(range(0, 3000, 7))
