@@ -39,7 +39,7 @@ def read(path: Path) -> list[Canary]:
     for number, line in enumerate(lines, 1):
         try:
             canaries.append(msgspec.json.decode(line, type=Canary))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise GenerationError(f"{path}:{number}: not a canary: {error}") from error
     if not canaries:
         raise GenerationError(f"{path} holds no canary")
@@ -49,18 +49,23 @@ def read(path: Path) -> list[Canary]:
 def difference(canary: Canary, ids: Sequence[str], scores: Sequence[float]) -> str | None:
     """How an answer differs from what it must be, in words; None when it does not.
 
-    Answers whose scores are equal within the tolerance may stand in any order, and at the end of
-    the list one may replace another.
+    Every answer must have its own score, within the tolerance. So answers of nearly equal scores
+    may stand in any order; at the end of the list one may replace another.
     """
     if len(ids) != len(canary.ids):
         return f"{len(ids)} answers instead of {len(canary.ids)}"
     for place, (got, expected) in enumerate(zip(scores, canary.scores, strict=True), 1):
-        if abs(got - expected) > TOLERANCE:
+        if not abs(got - expected) <= TOLERANCE:  # so that NaN differs
             return f"score {got:.4f} instead of {expected:.4f} at place {place}"
     if not canary.scores:
         return None
     last = canary.scores[-1]
+    score_of = dict(zip(ids, scores, strict=True))
     for expected_id, expected in zip(canary.ids, canary.scores, strict=True):
-        if expected > last + TOLERANCE and expected_id not in ids:
-            return f"{expected_id!r} is missing"
+        score = score_of.get(expected_id)
+        if score is None:
+            if expected > last + TOLERANCE:
+                return f"{expected_id!r} is missing"
+        elif abs(score - expected) > TOLERANCE:
+            return f"{expected_id!r} has score {score:.4f} instead of {expected:.4f}"
     return None

@@ -68,16 +68,25 @@ class ShardIndex:
         return index
 
     def search(self, queries: NDArray[np.float32], k: int) -> Hits:
-        """The ``k`` nearest rows of each question (n, dim); ties by row number."""
+        """The ``k`` nearest rows of each question (n, dim); ties by row number.
+
+        FAISS keeps any of the rows that tie for the last place. So one more is asked for, and
+        more still while the last place is tied, before the lowest rows are taken.
+        """
         count = len(queries)
         k = min(k, self.count)
         rows = np.empty((count, k), dtype=np.int64)
         scores = np.empty((count, k), dtype=np.float32)
-        for start in range(count):
-            one_scores, one_rows = self._index.search(queries[start : start + 1], k)
-            order = np.lexsort((one_rows[0], -one_scores[0]))
-            rows[start] = one_rows[0][order]
-            scores[start] = one_scores[0][order]
+        for place in range(count):
+            query, asked = queries[place : place + 1], min(k + 1, self.count)
+            while True:
+                [found_scores], [found] = self._index.search(query, asked)
+                tied = found[-1] >= 0 and found_scores[-1] == found_scores[k - 1]
+                if asked == self.count or not tied:
+                    break
+                asked = min(2 * asked, self.count)
+            best = np.lexsort((found, -found_scores))[:k]
+            rows[place], scores[place] = found[best], found_scores[best]
         return Hits(rows, scores)
 
 
