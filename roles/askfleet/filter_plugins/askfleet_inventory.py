@@ -8,7 +8,15 @@ from typing import Any
 
 GROUPS = ("edge", "gateways", "encoders", "shards")
 FLEET_WIDE = ("askfleet_shard_count",)
-NEAR_SHARDS = ("shard", "shard_id", "shard_ids", "shards_id", "shards_ids", "askfleet_shard", "askfleet_shards")
+NEAR_SHARDS = (
+    "shard",
+    "shard_id",
+    "shard_ids",
+    "shards_id",
+    "shards_ids",
+    "askfleet_shard",
+    "askfleet_shards",
+)
 
 Finding = tuple[str, str]  # host, what is wrong there
 
@@ -56,7 +64,8 @@ def _together(findings: Iterable[Finding]) -> list[str]:
 def _empty_groups(groups: Mapping[str, Iterable[str]]) -> Iterator[str]:
     for group in GROUPS:
         if not list(groups.get(group, ())):
-            yield f"group {group}: no host; the fleet needs at least one host in each of {', '.join(GROUPS)}"
+            needed = ", ".join(GROUPS)
+            yield f"group {group}: no host; the fleet needs one in each of {needed}"
 
 
 def _unknown(variables: Mapping[str, Any], known: Iterable[str]) -> Iterator[str]:
@@ -69,11 +78,18 @@ def _unknown(variables: Mapping[str, Any], known: Iterable[str]) -> Iterator[str
             continue
         near = difflib.get_close_matches(name, contract, n=1, cutoff=0.9)
         if name.startswith("askfleet_"):
-            near = near or difflib.get_close_matches(name, contract, n=1, cutoff=0.6)
+            near = near or _nearest_own_part(name, contract)
             hint = f"did you mean {near[0]}?" if near else "see roles/askfleet/defaults/main.yml"
             yield f"{name}: unknown variable; {hint}"
         elif near:
             yield f"{name}: unknown variable; did you mean {near[0]}?"
+
+
+def _nearest_own_part(name: str, contract: Iterable[str]) -> list[str]:
+    """Compare what follows the prefix, which would make all names look alike."""
+    parts = {known.removeprefix("askfleet_"): known for known in contract}
+    near = difflib.get_close_matches(name.removeprefix("askfleet_"), parts, n=1, cutoff=0.6)
+    return [parts[part] for part in near]
 
 
 def _types(variables: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -84,7 +100,8 @@ def _types(variables: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]])
         if spec["type"] == "int":
             number = _integer(value)
             if number is None:
-                yield f"{name}: {value!r} is not a whole number; write e.g. {name}: {spec['default']}"
+                example = f"{name}: {spec['default']}"
+                yield f"{name}: {value!r} is not a whole number; write e.g. {example}"
             elif number < 1 or (name.endswith("_port") and number > 65535):
                 most = "65535" if name.endswith("_port") else "…"
                 yield f"{name}: {number} is outside 1..{most}; the default is {spec['default']}"
@@ -101,7 +118,9 @@ def _integer(value: Any) -> int | None:
     return int(value) if isinstance(value, str) and value.strip().lstrip("-").isdecimal() else None
 
 
-def _fleet_wide(everybody: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _fleet_wide(
+    everybody: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
     for name in FLEET_WIDE:
         values: dict[str, list[str]] = {}
         for host in everybody:
@@ -119,34 +138,44 @@ def _shards(
     everybody: Iterable[str],
 ) -> Iterator[str]:
     members = list(groups.get("shards", ()))
-    told = [hostvars[h]["askfleet_shard_count"] for h in members if "askfleet_shard_count" in hostvars[h]]
+    told = [
+        hostvars[h]["askfleet_shard_count"]
+        for h in members
+        if "askfleet_shard_count" in hostvars[h]
+    ]
     count = int(told[0] if told else specs["askfleet_shard_count"]["default"])
     served: set[int] = set()
     for host in everybody:
         variables = hostvars[host]
         if host not in members:
             if "shards" in variables:
-                yield f"{host}: shards: set on a host outside the group shards; move the host there or remove it"
+                yield (
+                    f"{host}: shards: set on a host outside the group shards; "
+                    "move the host there or remove it"
+                )
             continue
         if "shards" not in variables:
             yield f"{host}: shards: missing; name the shards this host serves, e.g. shards: [0, 1]"
             continue
         ids = variables["shards"]
-        wrong = not isinstance(ids, list) or any(not isinstance(i, int) or isinstance(i, bool) for i in ids)
+        wrong = not isinstance(ids, list) or any(
+            not isinstance(i, int) or isinstance(i, bool) for i in ids
+        )
         if wrong or not ids:
-            yield f"{host}: shards: {ids!r} is not a list of whole numbers; write e.g. shards: [0, 1]"
+            yield f"{host}: shards: {ids!r} is not a list of whole numbers, e.g. [0, 1]"
             continue
         for i in sorted({i for i in ids if ids.count(i) > 1}):
-            yield f"{host}: shards: {i} is named twice; name it once"
+            yield f"{host}: shards: {i} is named twice"
         for i in sorted({i for i in ids if not 0 <= i < count}):
             yield (
                 f"{host}: shards: {i} is outside 0..{count - 1}; "
                 f"correct it, or raise askfleet_shard_count (now {count})"
             )
         served.update(ids)
+    somebody = " or ".join(members[:2]) or "a host"
     for i in sorted(set(range(count)) - served):
         yield (
-            f"group shards: shards: no host serves shard {i}; add {i} to `shards` of {' or '.join(members[:2]) or 'a host'}, "
+            f"group shards: shards: no host serves shard {i}; add {i} to `shards` of {somebody}, "
             f"or lower askfleet_shard_count (now {count}): ids run from 0 without a gap"
         )
 

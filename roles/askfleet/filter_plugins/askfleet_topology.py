@@ -12,8 +12,10 @@ _DATA_DIR = "/srv/askfleet"
 _RUN_DIR = "/run/askfleet"
 
 
-def setting(hostvars: Mapping[str, Settings], specs: Mapping[str, Settings], host: str, name: str) -> Any:
-    """Return one setting of a host: its own value or the contract's default, as the contract's type.
+def setting(
+    hostvars: Mapping[str, Settings], specs: Mapping[str, Settings], host: str, name: str
+) -> Any:
+    """Return one setting of a host, own or default, as the contract's type.
 
     The default of `askfleet_address` follows `ansible_host`, then the host's name.
     """
@@ -71,7 +73,9 @@ def askfleet_topology(
             **more,
         }
 
-    edges, gateways, encoders, shard_hosts = map(members, ("edge", "gateways", "encoders", "shards"))
+    edges, gateways, encoders, shard_hosts = map(
+        members, ("edge", "gateways", "encoders", "shards")
+    )
     everybody = list(dict.fromkeys([*edges, *gateways, *encoders, *shard_hosts]))
     count = get(shard_hosts[0], "shard_count")
     owners = [[h for h in shard_hosts if i in hostvars[h]["shards"]] for i in range(count)]
@@ -150,7 +154,9 @@ def askfleet_port_errors(topology: Topology, hostvars: Mapping[str, Settings]) -
             wanted.setdefault(one["port"], []).append(f"{one['name']} (askfleet_{variable})")
         for pool in entry["pools"]:
             variable = "encoder_pool_port" if pool["name"] == "encoder" else "shard_pool_base_port"
-            wanted.setdefault(pool["port"], []).append(f"pool of {pool['name']} (askfleet_{variable})")
+            wanted.setdefault(pool["port"], []).append(
+                f"pool of {pool['name']} (askfleet_{variable})"
+            )
         errors += [
             f"{host}: port {port} is wanted by {' and '.join(who)}; give one of them another port"
             for port, who in wanted.items()

@@ -1,0 +1,58 @@
+"""What the Ansible tests share."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def load_filter(name: str) -> ModuleType:
+    path = ROOT / "roles/askfleet/filter_plugins" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def specs() -> dict[str, dict[str, object]]:
+    text = (ROOT / "roles/askfleet/meta/argument_specs.yml").read_text()
+    options: dict[str, dict[str, object]] = yaml.safe_load(text)["argument_specs"]["main"][
+        "options"
+    ]
+    return options
+
+
+@pytest.fixture(scope="session")
+def play() -> Run:
+    """Run ansible-playbook in the repository, without any of the caller's settings."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        environ = {
+            k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "ASKFLEET_"))
+        }
+        environ["ANSIBLE_NOCOLOR"] = "1"
+        return subprocess.run(
+            [Path(sys.executable).parent / "ansible-playbook", *arguments],
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,88 @@
+"""Every role has a typed door, and tasks say what they do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
+BOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text()) if path.exists() else None
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_defaults_and_argument_specs_agree(role: Path) -> None:
+    defaults = load(role / "defaults/main.yml") or {}
+    specs = load(role / "meta/argument_specs.yml")["argument_specs"]
+    for name, entry in specs.items():
+        for option, spec in entry.get("options", {}).items():
+            assert spec.get("description"), f"{name}: {option} has no description"
+            assert spec.get("type"), f"{name}: {option} has no type"
+            if "default" in spec:
+                assert option in defaults, (
+                    f"{name}: {option} has a default here, none in defaults/main.yml"
+                )
+                assert spec["default"] == defaults[option], f"{name}: {option}"
+            else:
+                assert option not in defaults, (
+                    f"{name}: {option} has a default in defaults/main.yml only"
+                )
+    told = {option for entry in specs.values() for option in entry.get("options", {})}
+    assert set(defaults) <= told
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_public_variables_carry_the_name_of_their_role(role: Path) -> None:
+    names = [*(load(role / "defaults/main.yml") or {}), *(load(role / "vars/main.yml") or {})]
+    assert [n for n in names if not n.startswith((f"{role.name}_", f"__{role.name}_"))] == []
+
+
+def task_names(items: Any) -> Iterator[str]:
+    for item in items or []:
+        if "name" in item:
+            yield item["name"]
+        for part in ("block", "rescue", "always", "tasks", "pre_tasks", "post_tasks", "handlers"):
+            yield from task_names(item.get(part))
+
+
+def files_with_tasks() -> list[Path]:
+    return [
+        p for role in ROLES for d in ("tasks", "handlers") for p in sorted((role / d).glob("*.yml"))
+    ] + BOOKS
+
+
+@pytest.mark.parametrize("path", files_with_tasks(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_names_are_imperative(path: Path) -> None:
+    for name in task_names(load(path)):
+        first = name.split()[0].rstrip(",")
+        assert first.isalpha(), name
+        assert first[0].isupper(), name
+        assert first == "Bring" or not first.endswith(("ing", "ed")), (
+            f"{name}: say what to do, as a command"
+        )
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_names_are_unique_in_a_role(role: Path) -> None:
+    names = [
+        n
+        for d in ("tasks", "handlers")
+        for p in (role / d).glob("*.yml")
+        for n in task_names(load(p))
+    ]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("name", ["site", "update_index", "rollback"])
+def test_root_playbooks_only_import(name: str) -> None:
+    plays = load(ROOT / f"{name}.yml")
+    assert [p["ansible.builtin.import_playbook"] for p in plays] == [f"playbooks/{name}.yml"]

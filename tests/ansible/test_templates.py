@@ -1,0 +1,123 @@
+"""What the templates make is accepted by the programs that read it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Run
+
+TEMPLATES = [
+    {"src": "systemd/askfleet.service.j2", "end": ".service"},
+    {"src": "systemd/askfleet.socket.j2", "end": ".socket"},
+    {"src": "env/service.env.j2", "end": ".env"},
+]
+
+
+def render(play: Run, host: str, to: Path) -> Path:
+    gunicorn = to / "opt/current/bin/gunicorn"
+    gunicorn.parent.mkdir(parents=True)
+    gunicorn.write_text("#!/bin/sh\n")
+    gunicorn.chmod(0o755)
+    given = {
+        "render_host": host,
+        "render_to": str(to),
+        "render_templates": TEMPLATES,
+        "askfleet_source_dir": str(ROOT),
+        "askfleet_install_dir": str(to / "opt"),
+    }
+    done = play("-i", "inventory/lab", "-e", json.dumps(given), "tests/ansible/render.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return to
+
+
+@pytest.fixture(scope="module")
+def gateway(play: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return render(play, "gateway-1", tmp_path_factory.mktemp("gateway"))
+
+
+@pytest.fixture(scope="module")
+def shard(play: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return render(play, "shard-d", tmp_path_factory.mktemp("shard"))
+
+
+@pytest.fixture(scope="module")
+def edge(play: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return render(play, "edge-1", tmp_path_factory.mktemp("edge"))
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_systemd_accepts_the_units(gateway: Path, shard: Path) -> None:
+    units = [*gateway.glob("askfleet-*"), *shard.glob("askfleet-*")]
+    assert {u.name for u in units} == {
+        f"{name}.{kind}"
+        for name in ("askfleet-gateway", "askfleet-shard@0", "askfleet-shard@3")
+        for kind in ("service", "socket")
+    }
+    for directory in (gateway, shard):
+        done = run("systemd-analyze", "verify", *directory.glob("askfleet-*"))
+        assert done.returncode == 0, done.stderr
+        # systemd only warns of a setting it does not know; here it is an error.
+        assert "askfleet-" not in done.stderr, done.stderr
+
+
+def test_a_broken_unit_would_be_seen(shard: Path, tmp_path: Path) -> None:
+    text = (shard / "askfleet-shard@0.service").read_text()
+    for name in ("askfleet-shard@0.service", "askfleet-shard@0.socket"):
+        (tmp_path / name).write_text((shard / name).read_text())
+    (tmp_path / "askfleet-shard@0.service").write_text(
+        text.replace("WatchdogSec=", "WatchdogSecs=")
+    )
+    assert (
+        "WatchdogSecs"
+        in run("systemd-analyze", "verify", tmp_path / "askfleet-shard@0.service").stderr
+    )
+
+
+def test_systemd_accepts_the_directories(edge: Path, tmp_path: Path) -> None:
+    done = run("systemd-tmpfiles", "--create", f"--root={tmp_path}", edge / "tmpfiles.conf")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run/askfleet/drain").is_dir()
+
+
+@pytest.mark.parametrize("part", ["gateway", "edge"])
+def test_nginx_accepts_its_configuration(part: str, request: pytest.FixtureRequest) -> None:
+    path: Path = request.getfixturevalue(part)
+    done = run("nginx", "-t", "-c", path / "nginx.conf", "-e", path / "error.log")
+    assert done.returncode == 0, done.stderr
+
+
+def test_pools_name_every_replica(gateway: Path) -> None:
+    text = (gateway / "nginx.conf").read_text()
+    for pool, replicas in {
+        "pool_encoder": ["198.18.0.21:7100", "198.18.0.22:7100"],
+        "pool_shard_0": ["198.18.0.31:7200", "198.18.0.34:7200"],
+        "pool_shard_2": ["198.18.0.32:7202", "198.18.0.33:7202"],
+    }.items():
+        block = text.split(f"upstream {pool} {{")[1].split("}")[0]
+        assert [
+            line.split()[1] for line in block.splitlines() if line.strip().startswith("server ")
+        ] == replicas
+    assert "listen 127.0.0.1:6203;" in text
+    assert "non_idempotent" in text
+
+
+def test_settings_are_those_of_the_service(gateway: Path, shard: Path) -> None:
+    def read(path: Path) -> dict[str, str]:
+        lines = [
+            line for line in path.read_text().splitlines() if line and not line.startswith("#")
+        ]
+        return dict(line.split("=", 1) for line in lines)
+
+    assert read(shard / "shard-3.env")["ASKFLEET_SHARD"] == "3"
+    assert read(shard / "shard-3.env")["ASKFLEET_LINKS"] == "/srv/askfleet/shard"
+    told = read(gateway / "gateway.env")
+    assert told["ASKFLEET_SHARD_URLS"].split(",") == [
+        f"http://127.0.0.1:{6200 + i}" for i in range(4)
+    ]
+    assert told["ASKFLEET_HOST"] == "gateway-1"
