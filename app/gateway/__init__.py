@@ -76,7 +76,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
     def run(wanted: SearchRequest) -> SearchResult:
         call = Call(
             time.monotonic() + config.deadline,
-            forwarded_headers(dict(request.headers), (REQUEST_ID_HEADER,)),
+            forwarded_headers(request.headers, (REQUEST_ID_HEADER,)),
         )
         return searcher.search(wanted, call)
 

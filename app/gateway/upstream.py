@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,17 @@ import numpy as np
 import requests
 from numpy.typing import NDArray
 from requests.adapters import HTTPAdapter
+from werkzeug.datastructures import Headers
 
 from app.errors import ProblemError
-from app.wire import CANARY_HEADER, MODEL_HEADER, OCTETS, type_f32, vectors_to_bytes
+from app.wire import (
+    CANARY_HEADER,
+    DEADLINE_HEADER,
+    MODEL_HEADER,
+    OCTETS,
+    type_f32,
+    vectors_to_bytes,
+)
 
 # A replica on the local network accepts at once or not at all.
 CONNECT_SECONDS = 1.0
@@ -80,13 +89,15 @@ class Upstream:
     def _post(
         self, url: str, body: bytes, content_type: str, call: Call, **params: str
     ) -> requests.Response:
+        connect, left = call.timeout()
+        own = {"Content-Type": content_type, DEADLINE_HEADER: str(round(left * 1000))}
         try:
             response = self._session.post(
                 url,
                 params=params,
                 data=body,
-                headers={**call.headers, "Content-Type": content_type},
-                timeout=call.timeout(),
+                headers={**call.headers, **own},
+                timeout=(connect, left),
                 allow_redirects=False,
             )
         except requests.RequestException as error:
@@ -105,10 +116,15 @@ class Upstream:
         )
         if response.headers.get(MODEL_HEADER) != model:
             raise UpstreamError(f"the encoder answered with another model than {model}")
-        vectors = np.frombuffer(response.content, dtype=type_f32)
-        if vectors.size != len(texts) * dim:
-            raise UpstreamError(f"the encoder answered with {vectors.size} values")
-        return vectors.reshape(len(texts), dim)
+        shape = (len(texts), dim)
+        if len(response.content) != math.prod(shape) * type_f32.itemsize:
+            raise UpstreamError(
+                f"the encoder answered with {len(response.content)} bytes, not {shape} floats"
+            )
+        vectors = np.frombuffer(response.content, dtype=type_f32).reshape(shape)
+        if not np.isfinite(vectors).all():
+            raise UpstreamError("the encoder answered with a value that is not finite")
+        return vectors
 
     def search(
         self,
@@ -131,7 +147,7 @@ class Upstream:
         )
         try:
             answer = msgspec.json.decode(response.content, type=ShardAnswer)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UpstreamError(f"shard {shard}: unreadable answer: {error}") from error
         if (answer.generation, answer.shard, len(answer.results)) != (
             generation,
@@ -145,7 +161,7 @@ class Upstream:
         return answer.results
 
 
-def forwarded_headers(incoming: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+def forwarded_headers(incoming: Headers, names: tuple[str, ...]) -> dict[str, str]:
     """The headers that go on from the caller's request to the pools."""
     return {name: incoming[name] for name in names if name in incoming and name != CANARY_HEADER}
 
@@ -153,6 +169,6 @@ def forwarded_headers(incoming: Mapping[str, str], names: tuple[str, ...]) -> di
 def _code(response: requests.Response) -> str:
     try:
         body = msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
     return str(body.get("code", "")) if isinstance(body, dict) else ""

@@ -1,0 +1,208 @@
+"""Calls to the pools over real sockets: what is sent, and every way an answer can be wrong."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import msgspec
+import numpy as np
+import pytest
+
+from app.errors import ProblemError
+from app.gateway.upstream import Call, Upstream, UpstreamError, forwarded_headers, new_session
+from app.wire import vectors_from_bytes, vectors_to_bytes
+
+MODEL, GENERATION = "0123456789abcdef", "20260101T000000Z-01234567"
+QUERIES = np.eye(2, 4, dtype=np.float32)
+NOT_FINITE = vectors_to_bytes(np.full((2, 4), np.inf, dtype=np.float32))
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class Pool(ThreadingHTTPServer):
+    """Answers every POST with ``answer(path, body)``; keeps what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answer: Callable[[], Answer] = lambda: (200, {}, b"")
+        self.peers: set[object] = set()
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+
+    def handle_error(self, *_: object) -> None:
+        """A caller that gave up has closed its end."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Pool
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.peers.add(self.client_address)
+        self.server.requests.append((self.path, dict(self.headers), body))
+        status, headers, content = self.server.answer()
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """A test prints nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Pool]:
+    with Pool() as pool:
+        thread = threading.Thread(target=pool.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield pool
+        pool.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def upstream(server: Pool) -> Iterator[Upstream]:
+    with new_session(4) as session:
+        yield Upstream(session, server.url, (server.url, server.url))
+
+
+def call(seconds: float = 10.0) -> Call:
+    return Call(time.monotonic() + seconds, {"X-Request-ID": "r-1"})
+
+
+def shard_answer(**change: object) -> bytes:
+    found = {"ordinal": 1, "id": "d1", "score": 0.5, "text": "t", "answer": None, "metadata": {}}
+    return msgspec.json.encode(
+        {"generation": GENERATION, "shard": 1, "results": [[found], []], **change}
+    )
+
+
+def search(upstream: Upstream) -> list[list[object]]:
+    return upstream.search(1, QUERIES, GENERATION, MODEL, 3, call())  # type: ignore[return-value]  # hits
+
+
+def test_texts_go_out_and_vectors_come_back(server: Pool, upstream: Upstream) -> None:
+    server.answer = lambda: (200, {"Askfleet-Model": MODEL}, vectors_to_bytes(QUERIES))
+    vectors = upstream.encode(("a", "é"), MODEL, 4, call())
+    assert np.array_equal(vectors, QUERIES)
+    [(path, headers, body)] = server.requests
+    assert path == f"/encode?model={MODEL}"
+    assert msgspec.json.decode(body) == {"texts": ["a", "é"]}
+    assert headers["X-Request-ID"] == "r-1"
+    assert 0 < int(headers["Askfleet-Deadline-Ms"]) <= 10_000
+
+
+def test_vectors_go_out_and_hits_come_back(server: Pool, upstream: Upstream) -> None:
+    server.answer = lambda: (200, {}, shard_answer())
+    [[found], nothing] = search(upstream)
+    assert (found.id, found.score, bytes(found.metadata)) == ("d1", 0.5, b"{}")
+    assert nothing == []
+    [(path, headers, body)] = server.requests
+    assert path == f"/search?generation={GENERATION}&k=3"
+    assert headers["Askfleet-Model"] == MODEL
+    assert np.array_equal(vectors_from_bytes(body, 4), QUERIES)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((500, {}, b""), "/search.*: 500 $"),
+        ((503, {}, b'{"code":"draining"}'), "503 draining"),
+        ((409, {}, b'{"code":"generation_not_loaded"}'), "409 generation_not_loaded"),
+        ((502, {}, b"<html>\xff"), "502"),
+        ((302, {"Location": "http://198.51.100.1/"}, b""), "302"),
+        ((200, {}, b""), "shard 1: unreadable answer"),
+        ((200, {}, b"[]"), "shard 1: unreadable answer"),
+        ((200, {}, b'{"generation": "\xff"}'), "shard 1: unreadable answer"),
+        ((200, {}, shard_answer(results=[[{"ordinal": 1}], []])), "unreadable answer"),
+        ((200, {}, shard_answer(generation="another")), f"asked shard 1 of {GENERATION}, answered"),
+        ((200, {}, shard_answer(shard=0)), "answered by 0 of"),
+        ((200, {}, shard_answer(results=[[]])), "answered by 1 of"),
+    ],
+)
+def test_a_wrong_answer_of_a_shard_is_none(
+    server: Pool, upstream: Upstream, answer: Answer, message: str
+) -> None:
+    server.answer = lambda: answer
+    with pytest.raises(UpstreamError, match=message):
+        search(upstream)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((429, {}, b'{"code":"overloaded"}'), "429 overloaded"),
+        ((200, {}, vectors_to_bytes(QUERIES)), "another model"),
+        ((200, {"Askfleet-Model": "other"}, vectors_to_bytes(QUERIES)), "another model"),
+        ((200, {"Askfleet-Model": MODEL}, vectors_to_bytes(QUERIES[:1])), "with 16 bytes, not"),
+        ((200, {"Askfleet-Model": MODEL}, b""), "with 0 bytes, not"),
+        ((200, {"Askfleet-Model": MODEL}, b"odd"), "with 3 bytes, not"),
+        ((200, {"Askfleet-Model": MODEL}, NOT_FINITE), "not finite"),
+    ],
+)
+def test_a_wrong_answer_of_the_encoder_is_none(
+    server: Pool, upstream: Upstream, answer: Answer, message: str
+) -> None:
+    server.answer = lambda: answer
+    with pytest.raises(UpstreamError, match=message):
+        upstream.encode(("a", "b"), MODEL, 4, call())
+
+
+def test_nobody_there_is_an_upstream_error(server: Pool) -> None:
+    url = server.url
+    server.server_close()
+    with new_session(1) as session, pytest.raises(UpstreamError, match="ConnectionError"):
+        Upstream(session, url, ()).encode(("a",), MODEL, 4, call())
+
+
+def test_an_answer_too_late_is_given_up(server: Pool, upstream: Upstream) -> None:
+    release = threading.Event()
+
+    def slow() -> Answer:
+        release.wait(10)
+        return 200, {}, b""
+
+    server.answer = slow
+    with pytest.raises(UpstreamError, match="ReadTimeout"):
+        upstream.encode(("a",), MODEL, 4, call(0.05))
+    release.set()
+
+
+def test_without_time_left_nobody_is_asked(server: Pool, upstream: Upstream) -> None:
+    with pytest.raises(ProblemError) as caught:
+        upstream.encode(("a",), MODEL, 4, call(-1.0))
+    assert (caught.value.status, caught.value.code) == (504, "deadline")
+    assert server.requests == []
+
+
+def test_proxies_of_the_environment_are_not_used(
+    server: Pool, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://192.0.2.1:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://192.0.2.1:9")
+    server.answer = lambda: (200, {}, shard_answer())
+    search(upstream)
+    assert len(server.requests) == 1
+
+
+def test_connections_are_kept_alive(server: Pool, upstream: Upstream) -> None:
+    server.answer = lambda: (200, {}, shard_answer())
+    for _ in range(3):
+        search(upstream)
+    assert len(server.requests) == 3
+    assert len(server.peers) == 1
+
+
+def test_only_named_headers_go_on() -> None:
+    from werkzeug.datastructures import Headers
+
+    incoming = Headers({"x-request-id": "r-1", "Cookie": "secret", "Askfleet-Canary": "1"})
+    assert forwarded_headers(incoming, ("X-Request-ID",)) == {"X-Request-ID": "r-1"}
+    assert forwarded_headers(incoming, ("Askfleet-Canary", "X-Other")) == {}
