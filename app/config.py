@@ -25,8 +25,10 @@ class _Reader:
         names = [PREFIX + name for name in known]
         for name in environ:
             if name.startswith(PREFIX) and name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(names)}"
+                near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
+                hint = (
+                    f"; did you mean {PREFIX}{near[0]}?" if near else f"; known: {', '.join(names)}"
+                )
                 raise ConfigError(f"unknown environment variable {name}{hint}")
 
     def text(self, name: str, default: str | None = None) -> str:
@@ -72,9 +74,10 @@ class ServiceConfig:
 
     @classmethod
     def _common(cls, reader: _Reader, unit: str) -> dict[str, object]:
+        unit = reader.text("UNIT", unit)
         return {
             "host": reader.text("HOST", "localhost"),
-            "unit": reader.text("UNIT", unit),
+            "unit": unit,
             "release": reader.text("RELEASE", "development"),
             "links": Path(reader.text("LINKS")),
             "drain_file": Path(reader.text("DRAIN_FILE", f"/run/askfleet/drain/{unit}")),
