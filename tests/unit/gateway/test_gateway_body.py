@@ -1,0 +1,65 @@
+"""What callers may send to the gateway: the edges of every limit."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.datastructures import MultiDict
+
+from app.errors import ProblemError
+from app.gateway.body import SearchRequest, parse_process, parse_query_string, parse_search
+
+
+def search(**members: Any) -> SearchRequest:
+    return parse_search(msgspec.json.encode({"queries": ["a"], **members}))
+
+
+def fault_of(parse: Any, value: Any) -> tuple[int, str, str | None]:
+    with pytest.raises(ProblemError) as caught:
+        parse(value)
+    return caught.value.status, caught.value.code, caught.value.field
+
+
+def test_the_defaults() -> None:
+    assert parse_search(b'{"queries":["a"]}') == SearchRequest(("a",), 10, "auto")
+    assert parse_process(b'{"instances":["a","b"]}') == SearchRequest(("a", "b"), 1, "auto")
+    assert parse_query_string(MultiDict({"q": "a"})) == SearchRequest(("a",), 10, "auto")
+
+
+def test_the_edges_of_every_limit() -> None:
+    assert search(k=1).k == 1
+    assert search(k=100).k == 100
+    assert search(probe=1).probe == 1
+    assert search(probe="all").probe == "all"
+    assert len(search(queries=["a"] * 64).queries) == 64
+    assert len(search(queries=["é" * 2000]).queries[0]) == 2000
+    assert search(queries=["  a\n"]).queries == ("a",)
+    assert fault_of(parse_search, b'{"queries":["' + b"a" * 2001 + b'"]}') == (
+        400,
+        "too_long",
+        "queries[0]",
+    )
+
+
+@pytest.mark.parametrize("k", ["1", "100", "010"])
+def test_numbers_in_a_url(k: str) -> None:
+    assert parse_query_string(MultiDict({"q": "a", "k": k})).k == int(k)
+    assert parse_query_string(MultiDict({"q": "a", "probe": k})).probe == int(k)
+
+
+@pytest.mark.parametrize(
+    "k", ["", "0", "101", "-1", "x", "1.5", "1e1", "+1", " 1", "\uff11", "9" * 5000, "true"]
+)
+def test_what_is_no_k_in_a_url(k: str) -> None:
+    args = MultiDict({"q": "a", "k": k})
+    assert fault_of(parse_query_string, args) == (400, "bad_k", "k")
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
+    for parse in (parse_process, parse_search):
+        with pytest.raises(ProblemError) as caught:
+            parse(body)
+        assert 400 <= caught.value.status < 500
