@@ -14,7 +14,7 @@ from app.generation.shard_part import Hit, ShardPart
 from app.generation.store import served
 from app.service.health import json_response, new_service
 from app.service.lifecycle import Lifecycle
-from app.wire import MODEL_HEADER, vectors_from_bytes
+from app.wire import MODEL_HEADER, type_f32, vectors_from_bytes
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,8 @@ def create_app(config: ShardConfig) -> Flask:
         }
 
     app = new_service("shard", config, lifecycle, describe)
+    widest = max(part.manifest.model.dim for part in by_id.values())
+    app.config["MAX_CONTENT_LENGTH"] = MAX_VECTORS * widest * type_f32.itemsize
 
     @app.post("/search")
     def search() -> Response:
