@@ -110,7 +110,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
 
     @app.get("/v1/search")
     def search_by_url() -> Response:
-        return search_response(parse_query_string(request.args))
+        return search_response(parse_query_string(request.query_string))
 
     lifecycle.mark_ready()
     return app

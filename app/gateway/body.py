@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
-from werkzeug.datastructures import MultiDict
 
 from app.errors import ProblemError
 from app.generation.routing import Probe
@@ -117,21 +117,33 @@ def parse_search(body: bytes) -> SearchRequest:
     )
 
 
-def parse_query_string(args: MultiDict[str, str]) -> SearchRequest:
-    """The query string of GET /v1/search: ``q``, ``k``, ``probe``."""
+def parse_query_string(query: bytes) -> SearchRequest:
+    """The query string of GET /v1/search: ``q``, ``k``, ``probe``; of a repeated one the first."""
+    args: dict[str, str] = {}
+    # Latin-1 keeps every byte, so that what is not UTF-8 is told and not replaced.
+    for name, value in parse_qsl(
+        query.decode("latin-1"), keep_blank_values=True, encoding="latin-1"
+    ):
+        args.setdefault(_utf8(name, None), _utf8(value, name))
     for name in args:
         if name not in {"q", "k", "probe"}:
             raise bad("unknown_field", f"{name!r} is not known: q, k, probe", name)
     if "q" not in args:
         raise bad("missing_field", "q is missing: the question", "q")
-    if "\ufffd" in args["q"]:
-        raise bad("invalid_utf8", "q is not UTF-8", "q")
     k, probe = args.get("k", str(DEFAULT_K)), args.get("probe", "auto")
     return SearchRequest(
         queries=(check_query(args["q"], "q"),),
         k=check_k(_number(k)),
         probe=check_probe(_number(probe)),
     )
+
+
+def _utf8(latin: str, field: str | None) -> str:
+    try:
+        return latin.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError as error:
+        what = field or "the name of a parameter"
+        raise bad("invalid_utf8", f"{what} is not UTF-8 (byte {error.start})", field) from error
 
 
 def _number(text: str) -> int | str:

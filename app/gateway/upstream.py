@@ -162,8 +162,16 @@ class Upstream:
 
 
 def forwarded_headers(incoming: Headers, names: tuple[str, ...]) -> dict[str, str]:
-    """The headers that go on from the caller's request to the pools."""
-    return {name: incoming[name] for name in names if name in incoming and name != CANARY_HEADER}
+    """The headers that go on from the caller's request to the pools.
+
+    A value that is not plain printable ASCII stays behind: it must not spoil the calls.
+    """
+    values = {name: incoming.get(name, "").strip() for name in names if name != CANARY_HEADER}
+    return {
+        name: value
+        for name, value in values.items()
+        if value.isascii() and value.isprintable() and value
+    }
 
 
 def _code(response: requests.Response) -> str:

@@ -1,12 +1,12 @@
 """What callers may send to the gateway: the edges of every limit."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from werkzeug.datastructures import MultiDict
 
 from app.errors import ProblemError
 from app.gateway.body import SearchRequest, parse_process, parse_query_string, parse_search
@@ -25,7 +25,7 @@ def fault_of(parse: Any, value: Any) -> tuple[int, str, str | None]:
 def test_the_defaults() -> None:
     assert parse_search(b'{"queries":["a"]}') == SearchRequest(("a",), 10, "auto")
     assert parse_process(b'{"instances":["a","b"]}') == SearchRequest(("a", "b"), 1, "auto")
-    assert parse_query_string(MultiDict({"q": "a"})) == SearchRequest(("a",), 10, "auto")
+    assert parse_query_string(b"q=a") == SearchRequest(("a",), 10, "auto")
 
 
 def test_the_edges_of_every_limit() -> None:
@@ -45,16 +45,16 @@ def test_the_edges_of_every_limit() -> None:
 
 @pytest.mark.parametrize("k", ["1", "100", "010"])
 def test_numbers_in_a_url(k: str) -> None:
-    assert parse_query_string(MultiDict({"q": "a", "k": k})).k == int(k)
-    assert parse_query_string(MultiDict({"q": "a", "probe": k})).probe == int(k)
+    assert parse_query_string(f"q=a&k={k}".encode()).k == int(k)
+    assert parse_query_string(f"q=a&probe={k}".encode()).probe == int(k)
 
 
 @pytest.mark.parametrize(
     "k", ["", "0", "101", "-1", "x", "1.5", "1e1", "+1", " 1", "\uff11", "9" * 5000, "true"]
 )
 def test_what_is_no_k_in_a_url(k: str) -> None:
-    args = MultiDict({"q": "a", "k": k})
-    assert fault_of(parse_query_string, args) == (400, "bad_k", "k")
+    query = urlencode({"q": "a", "k": k}).encode()
+    assert fault_of(parse_query_string, query) == (400, "bad_k", "k")
 
 
 @given(st.binary(max_size=60))
@@ -63,3 +63,26 @@ def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
         with pytest.raises(ProblemError) as caught:
             parse(body)
         assert 400 <= caught.value.status < 500
+
+
+@pytest.mark.parametrize("text", ["é", "a+b c", "\ufffd", "100%", "%ff", "&=?#", "日本", "\x00"])
+def test_a_question_in_a_url_is_what_was_asked(text: str) -> None:
+    assert parse_query_string(urlencode({"q": text}).encode()).queries == (text,)
+    if not set(text) & set("+%&#="):
+        assert parse_query_string(b"q=" + text.encode()).queries == (text,)
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=50))
+def test_any_question_in_a_url(text: str) -> None:
+    query = urlencode({"q": f".{text}.", "k": 1}).encode()
+    assert parse_query_string(query).queries == (f".{text}.",)
+
+
+def test_of_a_repeated_parameter_the_first_counts() -> None:
+    assert parse_query_string(b"q=a&q=b&k=2&k=3") == SearchRequest(("a",), 2)
+
+
+def test_what_is_no_utf8_in_a_url_is_named() -> None:
+    assert fault_of(parse_query_string, b"q=%ff") == (400, "invalid_utf8", "q")
+    assert fault_of(parse_query_string, b"q=a\xff") == (400, "invalid_utf8", "q")
+    assert fault_of(parse_query_string, b"q=a&%ff=1") == (400, "invalid_utf8", None)
