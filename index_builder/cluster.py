@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.errors import BuildError
 
-CLUSTERS_PER_SHARD = 64
+CLUSTERS_PER_SHARD = 128
 # k-means wants this many points per cluster at least (faiss warns below 39).
 MIN_PER_CLUSTER = 39
 ITERATIONS = 20
@@ -39,7 +39,7 @@ class Clusters:
 
 
 def cluster_count(documents: int, shards: int) -> int:
-    """How many clusters to make: 64 a shard, fewer for a small corpus, at least one a shard."""
+    """How many clusters to make: 128 a shard, fewer for a small corpus, at least one a shard."""
     return max(shards, min(shards * CLUSTERS_PER_SHARD, documents // MIN_PER_CLUSTER))
 
 

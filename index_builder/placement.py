@@ -94,34 +94,16 @@ def _refine(
     shards: int,
     capacity: float,
 ) -> None:
-    """Improve ``placed`` in place by the best move or swap, until none lowers the cut."""
-    clusters = np.arange(len(sizes))
+    """Improve ``placed`` in place: the best move, or where there is none the best swap."""
     one_hot = np.eye(shards)[placed]
     tied = affinity @ one_hot  # (clusters, shards): ties of each cluster to each shard
     load = one_hot.T @ sizes
     for _ in range(20 * len(sizes)):
-        gain = tied - tied[clusters, placed][:, None]
-        counts = np.bincount(placed, minlength=shards)
-        fits = load[None, :] + sizes[:, None] <= capacity
-        fits &= (counts[placed] > 1)[:, None]
-        moves = np.where(fits, gain, 0.0)
-        cluster, shard = divmod(int(moves.argmax()), shards)
-        move_gain = moves[cluster, shard]
-
-        to_other = gain[:, placed]  # (a, b): gain of a joining b's shard
-        after = load[placed][:, None] - sizes[:, None] + sizes[None, :]
-        swaps = to_other + to_other.T - 2 * affinity
-        too_full = after > capacity
-        swaps[(placed[:, None] == placed[None, :]) | too_full | too_full.T] = 0.0
-        first, second = divmod(int(swaps.argmax()), len(sizes))
-        swap_gain = swaps[first, second]
-
-        if max(move_gain, swap_gain) <= 1e-9:
+        changes = _best_move(placed, sizes, tied, load, capacity) or _best_swap(
+            placed, sizes, affinity, tied, load, capacity
+        )
+        if not changes:
             return
-        if move_gain >= swap_gain:
-            changes = [(cluster, shard)]
-        else:
-            changes = [(first, int(placed[second])), (second, int(placed[first]))]
         for moved, target in changes:
             source = placed[moved]
             placed[moved] = target
@@ -129,3 +111,41 @@ def _refine(
             tied[:, target] += affinity[:, moved]
             load[source] -= sizes[moved]
             load[target] += sizes[moved]
+
+
+def _best_move(
+    placed: NDArray[np.int32],
+    sizes: NDArray[np.int64],
+    tied: NDArray[np.float64],
+    load: NDArray[np.float64],
+    capacity: float,
+) -> list[tuple[int, int]]:
+    """The cluster and shard that lower the cut most, as a list of one, or none."""
+    shards = tied.shape[1]
+    gain = tied - tied[np.arange(len(sizes)), placed][:, None]
+    fits = load[None, :] + sizes[:, None] <= capacity
+    fits &= (np.bincount(placed, minlength=shards)[placed] > 1)[:, None]
+    gain[~fits] = 0.0
+    cluster, shard = divmod(int(gain.argmax()), shards)
+    return [(cluster, shard)] if gain[cluster, shard] > 1e-9 else []
+
+
+def _best_swap(
+    placed: NDArray[np.int32],
+    sizes: NDArray[np.int64],
+    affinity: NDArray[np.float64],
+    tied: NDArray[np.float64],
+    load: NDArray[np.float64],
+    capacity: float,
+) -> list[tuple[int, int]]:
+    """Two clusters that lower the cut most by changing places, or none."""
+    gain = tied - tied[np.arange(len(sizes)), placed][:, None]
+    to_other = gain[:, placed]  # (a, b): gain of a joining b's shard
+    after = load[placed][:, None] - sizes[:, None] + sizes[None, :]
+    swaps = to_other + to_other.T - 2 * affinity
+    too_full = after > capacity
+    swaps[(placed[:, None] == placed[None, :]) | too_full | too_full.T] = 0.0
+    first, second = divmod(int(swaps.argmax()), len(sizes))
+    if swaps[first, second] <= 1e-9:
+        return []
+    return [(first, int(placed[second])), (second, int(placed[first]))]
