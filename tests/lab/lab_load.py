@@ -1,0 +1,155 @@
+"""Questions through nginx for as long as something else happens, every answer checked."""
+
+import http.client
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+from urllib.parse import quote
+
+from lab_corpora import K
+from lab_plays import PORT
+
+Right = dict[str, dict[str, tuple[list[str], str]]]
+THREADS = 4
+PAUSE = 0.05  # seconds between two questions of a thread: the machine also runs the play
+PATIENCE = 15.0
+
+
+class Load:
+    """Four threads that ask; two keep their connections, two make a new one each time.
+
+    Attributes:
+        failed: what went wrong, one line a request: no answer, a status other than 200.
+        wrong: answers that no single generation gives, one line each.
+        longest: the longest wait, seconds.
+        served: answers per generation.
+    """
+
+    def __init__(self, right: Right) -> None:
+        self._right = right
+        self._questions = list(next(iter(right.values())))
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(THREADS)]
+        self._start = time.monotonic()
+        self.requests = 0
+        self.failed: list[str] = []
+        self.wrong: list[str] = []
+        self.longest = 0.0
+        self.served: Counter[str] = Counter()
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.requests} requests, {len(self.failed)} failed, {len(self.wrong)} wrong, "
+            f"longest wait {self.longest:.2f} s"
+        )
+
+    def check(self) -> None:
+        """Assert that enough was asked, that nothing failed and that nothing was wrong."""
+        assert self.requests >= THREADS
+        assert not self.failed, f"{self}; {self.failed[:20]}"
+        assert not self.wrong, f"{self}; {self.wrong[:20]}"
+
+    def _run(self, thread: int) -> None:
+        keep = thread % 2 == 0
+        connection: http.client.HTTPConnection | None = None
+        for turn in count(thread * 7):
+            if self._stop.wait(PAUSE):
+                break
+            if connection is None or not keep:
+                connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=PATIENCE)
+            if not self._ask(connection, turn):
+                connection = None
+            elif not keep:
+                connection.close()
+        if connection is not None:
+            connection.close()
+
+    def _ask(self, connection: http.client.HTTPConnection, turn: int) -> bool:
+        asked = [self._questions[(turn + step) % len(self._questions)] for step in range(3)]
+        method, target, body, judge = KINDS[turn % len(KINDS)](asked)
+        start, fault, answer = time.monotonic(), "", {}
+        try:
+            connection.request(method, target, body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            content = response.read()
+            if response.status == 200:
+                answer = json.loads(content)
+            else:
+                fault = f"{response.status} {content[:300]!r}"
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            fault = repr(error)
+        wait = time.monotonic() - start
+        with self._lock:
+            self.requests += 1
+            self.longest = max(self.longest, wait)
+            at = f"{start - self._start:.1f} s: {method} {target[:40]} after {wait:.2f} s"
+            if fault:
+                self.failed.append(f"{at}: {fault}")
+                return False
+            self.served[answer["generation"]] += 1
+            right = self._right.get(answer["generation"])
+            if right is None:
+                self.wrong.append(f"{at}: generation {answer['generation']}")
+            elif answer["partial"]:
+                self.wrong.append(f"{at}: partial")
+            elif not judge(answer, right):
+                self.wrong.append(f"{at}: {asked[0]!r} by {answer['generation']}: {content!r:.400}")
+        return True
+
+
+Judge = Callable[[dict[str, Any], dict[str, tuple[list[str], str]]], bool]
+Kind = Callable[[list[str]], tuple[str, str, bytes | None, Judge]]
+
+
+def _by_post(asked: list[str]) -> tuple[str, str, bytes | None, Judge]:
+    body = json.dumps({"queries": asked, "k": K}).encode()
+    return (
+        "POST",
+        "/v1/search",
+        body,
+        lambda answer, right: (
+            [_ids(query) for query in answer["queries"]] == [right[one][0] for one in asked]
+        ),
+    )
+
+
+def _by_get(asked: list[str]) -> tuple[str, str, bytes | None, Judge]:
+    target = f"/v1/search?q={quote(asked[0])}&k={K}"
+    return (
+        "GET",
+        target,
+        None,
+        lambda answer, right: _ids(answer["queries"][0]) == right[asked[0]][0],
+    )
+
+
+def _by_process(asked: list[str]) -> tuple[str, str, bytes | None, Judge]:
+    body = json.dumps({"instances": asked}).encode()
+    return (
+        "POST",
+        "/process",
+        body,
+        lambda answer, right: answer["matches"] == [right[one][1] for one in asked],
+    )
+
+
+def _ids(query: dict[str, Any]) -> list[str]:
+    return [result["id"] for result in query["results"]]
+
+
+KINDS: tuple[Kind, ...] = (_by_post, _by_get, _by_process)
