@@ -31,7 +31,7 @@ def alive(host: str, port: int, timeout: float) -> bool:
     try:
         connection.request("GET", "/livez")
         return connection.getresponse().status == 200
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         log.warning("the service does not answer its own liveness question: %s", error)
         return False
     finally:
@@ -49,7 +49,11 @@ def start_watchdog(address: str | None, interval: float, host: str, port: int) -
 
     def loop() -> None:
         while not stop.wait(interval):
-            if alive(host, port, interval):
+            if not alive(host, port, interval):
+                continue
+            try:
                 notify(address, "WATCHDOG=1")
+            except OSError as error:  # one ping lost must not end all of them
+                log.warning("systemd cannot be told that the service lives: %s", error)
 
     threading.Thread(target=loop, name="watchdog", daemon=True).start()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from types import FrameType
 from typing import Any
 
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers import gthread
+
+from app.errors import AskfleetError
 
 # A stopping worker keeps idle kept-alive connections this long (gunicorn: 2 s); nginx retries what
 # a close crosses, so a restart need not wait for them.
@@ -19,6 +23,14 @@ ANNOUNCE = 0.25
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """A gthread worker that says "draining" on /readyz for a moment before it stops."""
+
+    def load_wsgi(self) -> None:
+        """Load the service; what a person can mend is one line in the log, not a stack trace."""
+        try:
+            super().load_wsgi()
+        except AskfleetError as error:
+            self.log.critical("the service cannot start: %s", error)
+            sys.exit(Arbiter.APP_LOAD_ERROR)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM: announce, then let gunicorn finish what is in flight and exit 0."""
