@@ -46,7 +46,8 @@ def askfleet_topology(
         `shards`: per shard id, in order, `id`, `hosts`, `replicas` (address:port of each);
         `encoders` and `gateways`: `hosts`, `replicas`; `edges`: the URLs users may call;
         `hosts`: per host `address`, `services`, `pools` and `edge` (None off the edge).
-        A service has `name`, `unit`, `kind`, `shard` (None but for shards), `port`, `url` (on the
+        A service has `name`, `unit`, `kind`, `shard` and `part` (its
+        directory in a generation; None but for shards), `port`, `url` (on the
         host itself), `links`, `drain_file` and, for gateways, `encoder_url` and `shard_urls`.
     """
 
@@ -66,6 +67,7 @@ def askfleet_topology(
             "unit": f"askfleet-{kind}" if shard is None else f"askfleet-{kind}@{shard}",
             "kind": kind,
             "shard": shard,
+            "part": None if shard is None else f"shard-{shard:03d}",
             "port": port,
             "url": f"http://127.0.0.1:{port}",
             "links": f"{data_dir}/{kind}",
