@@ -38,14 +38,16 @@ def alive(host: str, port: int, timeout: float) -> bool:
         connection.close()
 
 
-def start_watchdog(address: str | None, interval: float, host: str, port: int) -> None:
+def start_watchdog(address: str | None, interval: float, host: str, port: int) -> threading.Event:
     """Ping systemd every ``interval`` seconds, as long as the service answers /livez.
 
     A silent service is restarted by systemd after WatchdogSec.
+
+    Returns: an event that ends the pings when it is set.
     """
-    if not address or interval <= 0:
-        return
     stop = threading.Event()
+    if not address or interval <= 0:
+        return stop
 
     def loop() -> None:
         while not stop.wait(interval):
@@ -57,3 +59,4 @@ def start_watchdog(address: str | None, interval: float, host: str, port: int) -
                 log.warning("systemd cannot be told that the service lives: %s", error)
 
     threading.Thread(target=loop, name="watchdog", daemon=True).start()
+    return stop

@@ -88,12 +88,13 @@ def test_what_is_no_http_is_not_alive() -> None:
 
 def test_a_lost_ping_does_not_end_the_watchdog(tmp_path: Path, answering: list[int]) -> None:
     address = str(tmp_path / "n")
-    start_watchdog(address, 0.02, "127.0.0.1", answering[0])
+    stop = start_watchdog(address, 0.02, "127.0.0.1", answering[0])
     time.sleep(0.2)  # nobody listens there yet
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(address)
         listener.settimeout(10)
         assert listener.recv(100) == b"WATCHDOG=1"
+        stop.set()
 
 
 def test_the_watchdog_is_fed_only_while_the_service_answers(
@@ -101,10 +102,11 @@ def test_the_watchdog_is_fed_only_while_the_service_answers(
 ) -> None:
     listener, address = systemd
     answering[1] = 503
-    start_watchdog(address, 0.05, "127.0.0.1", answering[0])
+    stop = start_watchdog(address, 0.05, "127.0.0.1", answering[0])
     listener.settimeout(0.4)
     with pytest.raises(TimeoutError):
         listener.recv(100)
     answering[1] = 200
     listener.settimeout(10)
     assert listener.recv(100) == b"WATCHDOG=1"
+    stop.set()
