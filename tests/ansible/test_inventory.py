@@ -162,29 +162,40 @@ def test_the_topology_says_who_serves_what(specs: Any) -> None:
     ]
 
 
-BROKEN = """
-edge: {hosts: {edge-1: {ansible_host: 192.0.2.10, askfleet_htp_port: 81}}}
+FLEET = """
+edge: {hosts: {edge-1: {ansible_host: 192.0.2.10, PORT: 81}}}
 gateways: {hosts: {gateway-1: {ansible_host: 192.0.2.11}}}
 encoders: {hosts: {encoder-1: {ansible_host: 192.0.2.21}}}
-shards: {hosts: {shard-a: {ansible_host: 192.0.2.31, shards: [0, 1, 2]}}}
-all: {vars: {ansible_connection: local, ansible_remote_tmp: MARK}}
+shards: {hosts: {shard-a: {ansible_host: 192.0.2.31, shards: IDS}}}
+all: {vars: {ansible_ssh_executable: SSH, ansible_ssh_retries: 0}}
 """
 
 
+def fleet_behind_a_tripwire(directory: Path, port: str, ids: str) -> tuple[Path, Path]:
+    """Write an inventory whose ssh reaches nobody and leaves a mark; return inventory and mark."""
+    mark, ssh, hosts = directory / "touched", directory / "ssh", directory / "hosts.yml"
+    ssh.write_text(f"#!/bin/sh\ntouch {mark}\nexit 255\n")
+    ssh.chmod(0o755)
+    hosts.write_text(FLEET.replace("PORT", port).replace("IDS", ids).replace("SSH", str(ssh)))
+    return hosts, mark
+
+
 def test_site_refuses_before_any_host_is_touched(play: Run, tmp_path: Path) -> None:
-    # Were a host touched, its connection would leave the directory MARK behind.
-    mark = tmp_path / "touched"
-    hosts = tmp_path / "hosts.yml"
-    hosts.write_text(BROKEN.replace("MARK", str(mark)))
-    done = play("-i", hosts, "site.yml")
+    hosts, mark = fleet_behind_a_tripwire(tmp_path, "askfleet_htp_port", "[0, 1, 2]")
+    done = play("-i", hosts, "site.yml", "--check")
     assert done.returncode != 0
-    assert (
-        "edge-1: askfleet_htp_port: unknown variable; did you mean askfleet_http_port?"
-        in done.stdout
-    )
-    assert "no host serves shard 3" in done.stdout
+    wanted = "edge-1: askfleet_htp_port: unknown variable; did you mean askfleet_http_port?"
+    told = " ".join(done.stdout.split())
+    assert wanted in told
+    assert "no host serves shard 3" in told
     assert "Prepare every host" not in done.stdout
     assert not mark.exists()
+
+
+def test_the_tripwire_sees_a_host_that_is_touched(play: Run, tmp_path: Path) -> None:
+    hosts, mark = fleet_behind_a_tripwire(tmp_path, "askfleet_http_port", "[0, 1, 2, 3]")
+    play("-i", hosts, "site.yml", "--check")
+    assert mark.exists()
 
 
 @pytest.mark.parametrize("name", ["lab", "example"])
