@@ -12,8 +12,6 @@ from lab_plays import play
 
 ROLLBACK_SECONDS = 120  # generous: this machine may be busy; the figure is printed
 
-pytestmark = pytest.mark.stage
-
 
 def test_update_under_load(corpora, tell):
     with Load(corpora.by_id("A", "B")) as load:
