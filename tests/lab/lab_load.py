@@ -15,7 +15,7 @@ from lab_plays import PORT
 
 Right = dict[str, dict[str, tuple[list[str], str]]]
 THREADS = 4
-PAUSE = 0.05  # seconds between two questions of a thread: the machine also runs the play
+PAUSE = 0.1  # seconds between two questions of a thread: the machine also runs the play
 PATIENCE = 15.0
 
 
