@@ -1,0 +1,26 @@
+"""One stack for all tests: real model, real questions, every service a process on loopback."""
+
+from collections.abc import Iterator
+
+import pytest
+from stack_processes import Stack, build, make_corpus
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A running stack; whatever happens, its processes end."""
+    directory = tmp_path_factory.mktemp("stack")
+    corpus = make_corpus(directory / "corpus.jsonl")
+    stack = Stack(directory, build(corpus, directory / "generations"))
+    try:
+        stack.succeed()
+        yield stack
+    finally:
+        stack.succeed("-e", "stack_state=absent")
+
+
+@pytest.fixture(autouse=True)
+def _left_healthy(stack: Stack) -> Iterator[None]:
+    """Every test finds a healthy stack and has to leave one."""
+    yield
+    stack.wait_healthy(30)
