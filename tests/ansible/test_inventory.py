@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Run, load_filter
+from ansible_sources import ROOT, Run, load_filter
 
 inventory = load_filter("askfleet_inventory")
 topology = load_filter("askfleet_topology")

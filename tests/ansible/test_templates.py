@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Run
+from ansible_sources import ROOT, Run
 
 TEMPLATES = [
     {"src": "systemd/askfleet.service.j2", "end": ".service"},
