@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,11 +29,16 @@ class Contents:
     canaries: int
 
 
-def content_hash(described: dict[str, files.FileInfo]) -> str:
-    """One sha256 (hex) over names and checksums of all files."""
+def content_hash(described: dict[str, files.FileInfo], contents: Contents) -> str:
+    """One sha256 (hex) over all files and what the manifest says of them.
+
+    The model counts, though no file of a generation holds it: the same vectors under another
+    model's name are another generation.
+    """
     digest = hashlib.sha256()
     for name, info in sorted(described.items()):
         digest.update(f"{info.sha256}  {name}\n".encode())
+    digest.update(repr(replace(contents, inputs_hash="")).encode())
     return digest.hexdigest()
 
 
@@ -43,7 +48,7 @@ def seal(unfinished: Path, out: Path, contents: Contents) -> Manifest:
     Raises: GenerationError when a part cannot be opened; nothing appears in ``out`` then.
     """
     described = files.describe(unfinished)
-    content = content_hash(described)
+    content = content_hash(described, contents)
     now = datetime.now(UTC)
     manifest = Manifest(
         schema=SCHEMA,

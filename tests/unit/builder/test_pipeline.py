@@ -245,6 +245,14 @@ def test_an_interrupted_build_leaves_work_and_nothing_else(
     assert whole.manifest.content_hash == manifest.content_hash
 
 
+def test_the_same_vectors_by_another_model_are_another_generation(tmp_path: Path) -> None:
+    """No file of a generation holds the model, so two builds in one second had one id."""
+    one = build_small(tmp_path / "one")
+    other = build_small(tmp_path / "two", artefact=make_artefact(tmp_path / "models", b"other"))
+    assert one.manifest.files == other.manifest.files
+    assert one.manifest.content_hash != other.manifest.content_hash
+
+
 def test_a_part_that_cannot_be_opened_is_never_sealed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
