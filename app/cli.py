@@ -30,6 +30,7 @@ def new_parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="check a staged generation and open its parts")
     verify.add_argument("directory", type=Path)
     verify.add_argument("--shard", type=int, action="append", default=[], metavar="N")
+    verify.add_argument("--all-shards", action="store_true", help="every shard, as the builder has")
     verify.add_argument("--routing", action="store_true", help="the part that a gateway holds")
     verify.set_defaults(run=_verify)
 
@@ -58,8 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _verify(arguments: argparse.Namespace) -> str:
     manifest = Manifest.load(arguments.directory)
-    manifest.verify(arguments.directory, arguments.shard, routing=arguments.routing)
-    for shard in arguments.shard:
+    shards = range(len(manifest.shards)) if arguments.all_shards else arguments.shard
+    manifest.verify(arguments.directory, shards, routing=arguments.routing)
+    for shard in shards:
         ShardPart.open(arguments.directory, shard).self_query()
     if arguments.routing:
         Router.load(arguments.directory, manifest)

@@ -1,0 +1,84 @@
+"""Filters about who holds the fleet's lock: this run, and whether another one still runs."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+def askfleet_holder(what: str) -> dict[str, str]:
+    """Describe who runs this play, for the lock and the journal; `process` tells whether it still runs."""
+    leader = _leader(os.getpid())
+    return {
+        "run": f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{leader}",
+        "by": f"{getpass.getuser()}@{socket.gethostname()}",
+        "what": what,
+        "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": _machine(),
+        "process": f"{leader} {_started(leader)}",
+    }
+
+
+def askfleet_ended(holder: Json) -> bool:
+    """Whether a lock's holder is known to have ended: of this machine and boot, and not running."""
+    pid, _, started = str(holder.get("process", "")).partition(" ")
+    return holder.get("machine") == _machine() and pid.isdigit() and _started(int(pid)) != started
+
+
+def askfleet_lock_faults(looks: Mapping[str, Json]) -> list[str]:
+    """Name everybody who holds the lock and is not known to have ended: since when, for what, and the way out."""
+    faults = [
+        f"{look['lock'].get('by', 'somebody')} has held the lock since {look['lock'].get('since', '?')} "
+        f"({look['lock'].get('what', '?')}): wait until that has ended, or say -e break_lock=true where you "
+        "know that it has"
+        for look in looks.values()
+        if look["lock"] and not askfleet_ended(look["lock"])
+    ]
+    return list(dict.fromkeys(faults))
+
+
+def _machine() -> str:
+    """This machine since it booted."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return boot.read_text(encoding="ascii").strip() if boot.exists() else socket.gethostname()
+
+
+def _started(pid: int) -> str:
+    """When a process started, in clock ticks since boot; "" where there is none (proc(5))."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def _leader(pid: int) -> int:
+    """The ansible-playbook that a worker process belongs to."""
+    while True:
+        try:
+            parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+            command = Path(f"/proc/{parent}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return pid
+        if not any(word.endswith(b"/ansible-playbook") for word in command.split(b"\0")[:2]):
+            return pid
+        pid = parent
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by the name templates call them."""
+        return {
+            "askfleet_holder": askfleet_holder,
+            "askfleet_ended": askfleet_ended,
+            "askfleet_lock_faults": askfleet_lock_faults,
+        }

@@ -1,0 +1,231 @@
+"""Filters that say what each host has to hold of a generation, and what bringing it there would move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Json = Mapping[str, Any]
+
+# Resident memory of one service process beside what it maps, in bytes; see docs/operations.md.
+PROCESS = 65_000_000
+# Free disk that a host keeps beside what is staged.
+SPARE = 64_000_000
+
+
+def askfleet_parts(host: Json, new: Json, data_dir: str, program: str) -> list[dict[str, Any]]:
+    """List what a host must hold: its part of the generation, and the model where it encodes.
+
+    Args:
+        host: the host's entry of the topology.
+        new: what is to be served (the record that the role generation makes).
+        data_dir: directory of generations and models on the host.
+        program: the command askfleet on the host.
+
+    Returns:
+        Parts, each with `name`, `kind`, `id`, `home`, `path`, `staged`, `source`, `files` (name -> size,
+        sha256), `filters` (of rsync) and `verify` (the command that checks it, the directory to be added).
+    """
+    kinds = {service["kind"] for service in host["services"]}
+    shards = [service for service in host["services"] if service["kind"] == "shard"]
+    parts = []
+    if kinds & {"shard", "gateway"}:
+        prefixes = [f"{service['part']}/" for service in shards]
+        prefixes += ["routing/"] if "gateway" in kinds else []
+        single = ["manifest.json", *(["canaries.jsonl"] if "gateway" in kinds else [])]
+        include = [f"/{name}" for name in single] + [f"/{prefix}***" for prefix in prefixes]
+        options = [f"--shard={service['shard']}" for service in shards]
+        options += ["--routing"] if "gateway" in kinds else []
+        parts.append(
+            {
+                "name": f"generation {new['generation']}",
+                "kind": "generation",
+                "id": new["generation"],
+                "home": f"{data_dir}/generations",
+                "source": new["source"],
+                "files": {
+                    name: info
+                    for name, info in new["files"].items()
+                    if name in single or name.startswith(tuple(prefixes))
+                },
+                "filters": [*(f"--include={one}" for one in include), "--exclude=*"],
+                "verify": [program, "verify", *options],
+            }
+        )
+    if "encoder" in kinds:
+        parts.append(
+            {
+                "name": f"model {new['model']}",
+                "kind": "model",
+                "id": new["model"],
+                "home": f"{data_dir}/models",
+                "source": new["model_source"],
+                "files": new["model_files"],
+                "filters": [],
+                "verify": [program, "verify-model"],
+            }
+        )
+    for part in parts:
+        part["path"] = f"{part['home']}/{part['id']}"
+        part["staged"] = f"{part['home']}/.staging-{part['id']}"
+    return parts
+
+
+def askfleet_basis(part: Json, look: Json) -> str:
+    """Name the sealed directory of a host that the part shares most files with; "" for none."""
+    links = look["links"]
+    kinds = ["encoder"] if part["kind"] == "model" else ["shard", "gateway"]
+    return next((links[kind]["current"] for kind in kinds if links[kind]["current"]), "")
+
+
+def bytes_to_send(part: Json, look: Json) -> dict[str, int]:
+    """Bytes by first directory of the part ("" for files without) that the host has not got.
+
+    A file counts whole; what rsync saves by sending differences comes off it.
+    """
+    if look["whole"].get(part["name"]):
+        return {}
+    basis = askfleet_basis(part, look).rpartition("/")[2]
+    has = look["held"][f"{part['kind']}s"].get(basis, {}).get("files", {})
+    sends: dict[str, int] = {}
+    for name, info in part["files"].items():
+        if has.get(name) != info["sha256"]:
+            first = name.partition("/")[0] if "/" in name else ""
+            sends[first] = sends.get(first, 0) + int(info["size"])
+    return sends
+
+
+def askfleet_plan(fleet: Json, looks: Mapping[str, Json], new: Json) -> dict[str, Any]:
+    """Plan an update before anything is touched.
+
+    Args:
+        fleet: the topology.
+        looks: what each host that answers holds and serves (the module askfleet_look).
+        new: what is to be served (the record that the role generation makes).
+
+    Returns:
+        `faults`: reasons not to begin, each naming host, bytes and fix; `lines`: the plan as
+        people read it; `sends`: bytes by host; `live`: generations that gateways serve.
+    """
+    faults: list[str] = []
+    rows = [("host", "sends", "of which", "restarts", "memory of indexes")]
+    sends: dict[str, int] = {}
+    live = _live(looks)
+    for name, look in looks.items():
+        services = fleet["hosts"][name]["services"]
+        parts = askfleet_parts(fleet["hosts"][name], new, "", "")
+        missing = [bytes_to_send(part, look) for part in parts]
+        by_part = {first: size for part in missing for first, size in part.items()}
+        sends[name] = sum(by_part.values())
+        before, after = _memory(services, look, live, new)
+        faults += _space(name, look, sends[name], after)
+        faults += _lacking(name, look, parts)
+        faults += _unloadable(name, look)
+        told = ", ".join(f"{k or 'records'} {_readable(v)}" for k, v in sorted(by_part.items()))
+        restarts = _restarts(services, look, new)
+        memory = f"{_readable(before)} -> {_readable(after)}" if after else "-"
+        rows.append((name, _readable(sends[name]), told or "-", restarts or "none", memory))
+    was = " and ".join(live) or "nothing"
+    head = (
+        f"Generation {new['generation']} ({new['documents']} documents, {len(new['memory'])} shards, "
+        f"model {new['model']}) after {was}; {_readable(sum(sends.values()))} to send at most:"
+    )
+    return {"faults": faults, "lines": [head, *_table(rows)], "sends": sends, "live": live}
+
+
+def _live(looks: Mapping[str, Json]) -> list[str]:
+    """Generations that gateways' links name now."""
+    named = {look["links"]["gateway"]["current"].rpartition("/")[2] for look in looks.values()}
+    return sorted(named - {""})
+
+
+def _memory(
+    services: Sequence[Json], look: Json, live: Sequence[str], new: Json
+) -> tuple[int, int]:
+    """Bytes that this host's shards map now, and once the new generation is served beside the live."""
+    shards = [service["shard"] for service in services if service["kind"] == "shard"]
+    held = look["held"]["generations"]
+
+    def mapped(memory: Sequence[int]) -> int:
+        return sum(int(memory[shard]) for shard in shards if shard < len(memory))
+
+    links = look["links"]["shard"]
+    now = {target.rpartition("/")[2] for target in links.values()} - {""}
+    before = sum(mapped(held.get(one, {}).get("memory", [])) for one in now)
+    kept = [one for one in live if one != new["generation"]]
+    after = mapped(new["memory"]) + sum(mapped(held.get(o, {}).get("memory", [])) for o in kept)
+    return before, after
+
+
+def _space(name: str, look: Json, sends: int, memory: int) -> list[str]:
+    faults = []
+    if sends and look["disk"]["free"] < sends + SPARE:
+        faults.append(
+            f"{name}: disk: {sends + SPARE} bytes are needed below the data directory, "
+            f"{look['disk']['free']} are free: make room, or lower askfleet_keep_generations"
+        )
+    needed = memory + PROCESS * len(look["health"]) if memory else 0
+    if look["memory"]["available"] < needed:
+        faults.append(
+            f"{name}: memory: {needed} bytes are needed for the new and the present index, "
+            f"{look['memory']['available']} are available: more memory, or more shards"
+        )
+    return faults
+
+
+def _lacking(name: str, look: Json, parts: Sequence[Json]) -> list[str]:
+    return [
+        f"{name}: {part['name']} is neither here nor on the controller ({part['source']}): "
+        "publish it again (python -m index_builder publish-model) or copy it there"
+        for part in parts
+        if not part["files"] and part["id"] not in look["held"]["models"]
+    ]
+
+
+def _unloadable(name: str, look: Json) -> list[str]:
+    return [
+        f"{name}: {service}: its unit is {state['LoadState']}: unmask it, or run site.yml"
+        for service, state in look["units"].items()
+        if state.get("LoadState", "loaded") != "loaded"
+    ]
+
+
+def _restarts(services: Sequence[Json], look: Json, new: Json) -> str:
+    """Units that restart; a running gateway follows its link."""
+    found = []
+    for service in services:
+        wanted = new["model" if service["kind"] == "encoder" else "generation"]
+        linked = look["links"][service["kind"]]["current"].rpartition("/")[2]
+        if linked != wanted and not (service["kind"] == "gateway" and linked):
+            found.append(service["unit"].removeprefix("askfleet-"))
+    return ", ".join(found)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _readable(count: int) -> str:
+    """Write a number of bytes as people read it."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by the name templates call them."""
+        return {
+            "askfleet_parts": askfleet_parts,
+            "askfleet_basis": askfleet_basis,
+            "askfleet_plan": askfleet_plan,
+        }

@@ -1,0 +1,220 @@
+"""Filters that judge how far a change has come, and say where a host's links should point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Json = Mapping[str, Any]
+
+ALL = ("encoders", "shards", "gateways")
+# Step -> the groups that take it, what it registers, the fact that says it is done, its name in a message.
+STEPS = {
+    "look": (ALL, "activation_look", "", "being looked at"),
+    "lock": (("gateways",), "activation_lock", "", "taking the lock"),
+    "stage": (ALL, "staging_sent", "staging_done", "staging"),
+    "encoder": (("encoders",), "activation_switch", "activation_switched_encoder", "activating encoder"),
+    "shard": (("shards",), "activation_switch", "activation_switched_shard", "activating shard"),
+    "confirm": (("encoders", "shards"), "activation_confirm", "", "confirming what it serves"),
+    "gateway": (("gateways",), "activation_switch", "activation_switched_gateway", "activating gateway"),
+}
+
+
+def askfleet_progress(
+    hostvars: Mapping[str, Json],
+    fleet: Json,
+    groups: Mapping[str, Sequence[str]],
+    steps: Sequence[str],
+    allowed: int = 0,
+) -> dict[str, Any]:
+    """Judge the steps taken so far.
+
+    Args:
+        hostvars: variables of each host: what steps registered, and `activation_fault`.
+        fleet: the topology.
+        groups: Ansible's `groups`.
+        steps: names of STEPS that must be behind everybody.
+        allowed: how many hosts may be lost.
+
+    Returns:
+        `faults`: what was noted, or why the lost hosts are too many; `lost`: hosts that did not answer;
+        `behind`: hosts that have not done a step; `good`: whether the next step may begin.
+    """
+    faults = [hostvars[host].get("activation_fault") for host in _everybody(groups)]
+    faults = [fault for fault in faults if fault]
+    lost: dict[str, str] = {}
+    behind: list[str] = []
+    for step in steps:
+        members, variable, fact, doing = STEPS[step]
+        for host in dict.fromkeys(h for group in members for h in groups.get(group, ())):
+            told = hostvars[host]
+            result = told.get(variable)
+            done = told.get(fact) or told.get("ansible_facts", {}).get(fact) if fact else result
+            if isinstance(result, Mapping) and result.get("unreachable"):
+                lost.setdefault(host, f"{host}: {doing}: it does not answer (ssh)")
+            elif not _done(done):
+                behind.append(host)
+    behind = [host for host in dict.fromkeys(behind) if host not in lost]
+    if len(lost) > allowed:
+        faults += lost.values()
+    faults += _uncovered(fleet, lost) if lost else []
+    return {
+        "faults": faults,
+        "lost": list(lost),
+        "behind": behind,
+        "good": not faults and not behind,
+    }
+
+
+def _everybody(groups: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    return dict.fromkeys(h for g in ("encoders", "shards", "gateways") for h in groups.get(g, ()))
+
+
+def _done(result: Any) -> bool:
+    if not isinstance(result, Mapping):
+        return bool(result)
+    return not (result.get("failed") or result.get("skipped"))
+
+
+def _uncovered(fleet: Json, lost: Mapping[str, str]) -> Iterable[str]:
+    """What nobody would be left to serve."""
+    pools = [(f"shard {shard['id']}", shard["hosts"]) for shard in fleet["shards"]]
+    pools += [("the encoder", fleet["encoders"]["hosts"]), ("the gateway", fleet["gateways"]["hosts"])]
+    for name, hosts in pools:
+        if not set(hosts) - set(lost):
+            yield f"{', '.join(hosts)}: nobody is left to serve {name}: bring one of them back"
+
+
+def askfleet_wanted(
+    looks: Mapping[str, Json],
+    gateways: Sequence[str],
+    host: str,
+    kind: str,
+    new: Json,
+    data_dir: str,
+) -> dict[str, str]:
+    """Say where a host's links of one kind should point.
+
+    Args:
+        looks: what each host that answers holds and serves.
+        gateways: the gateway hosts.
+        host: the host.
+        kind: encoder, shard or gateway.
+        new: `generation` and `model` to serve.
+        data_dir: directory of generations and models on a host.
+
+    Returns:
+        Targets of `current` and `previous`. A gateway's `previous` is what it leaves. Shards and encoders keep as
+        `previous` what gateways serve now, so that nothing in use is ever unloaded, else what they served before.
+    """
+    own = looks[host]["links"][kind]
+    home = f"{data_dir}/{'models' if kind == 'encoder' else 'generations'}"
+    current = f"{home}/{new['model' if kind == 'encoder' else 'generation']}"
+    if kind == "gateway":
+        left = own["current"] if own["current"] not in {"", current} else own["previous"]
+        return {"current": current, "previous": left}
+    links = [looks[one]["links"]["gateway"] for one in gateways if one in looks]
+    ids = [_name(link[name]) for name in ("current", "previous") for link in links]
+    if kind == "encoder":
+        models = {
+            generation: told["model"]
+            for look in looks.values()
+            for generation, told in look["held"]["generations"].items()
+        }
+        ids = [models.get(one, "") for one in ids]
+    held = looks[host]["held"]["models" if kind == "encoder" else "generations"]
+    kept = [f"{home}/{one}" for one in ids if one in held] + [own["previous"]]
+    previous = next((target for target in kept if target not in {"", current}), "")
+    return {"current": current, "previous": previous}
+
+
+def askfleet_stand_in(
+    looks: Mapping[str, Json], host: str, kind: str, fleet: Json, lost: Sequence[str]
+) -> bool:
+    """Whether, for every service of a kind on a host, another replica is there and well."""
+
+    def well(other: str, service: str) -> bool:
+        if other == host or other in lost or other not in looks:
+            return False
+        return bool(looks[other]["health"].get(service, {}).get("status") == "ok")
+
+    pools = {"encoder": fleet["encoders"]["hosts"], "gateway": fleet["gateways"]["hosts"]}
+    pools.update({f"shard-{shard['id']}": shard["hosts"] for shard in fleet["shards"]})
+    names = [s["name"] for s in fleet["hosts"][host]["services"] if s["kind"] == kind]
+    return all(any(well(other, name) for other in pools[name]) for name in names)
+
+
+def askfleet_lack(health: Mapping[str, Json], generation: str, model: str) -> list[str]:
+    """Name the services of a host that are not well, or have not loaded what is about to be asked of them."""
+    faults = []
+    for name, body in health.items():
+        ids = (body.get("models") or body.get("generations") or {}).values()
+        wanted = model if name == "encoder" else generation
+        if body["status"] != "ok":
+            faults.append(f"{name} is {body['status']}")
+        elif wanted not in ids:
+            faults.append(f"{name} has not loaded {wanted}")
+    return faults
+
+
+def askfleet_target(
+    looked: Mapping[str, Json], fleet: Json, groups: Mapping[str, Sequence[str]], wanted: str
+) -> dict[str, Any]:
+    """Find what a rollback goes back to.
+
+    Args:
+        looked: what the look at each host that answers registered.
+        fleet: the topology.
+        groups: Ansible's `groups`.
+        wanted: an id, or `previous`.
+
+    Returns:
+        `faults`: why it cannot be; `record`: `generation`, `model`, `documents`, `memory` of the target.
+    """
+    looks = {host: told["look"] for host, told in looked.items()}
+    gateways = [host for host in groups["gateways"] if host in looks]
+    ids = {_name(looks[g]["links"]["gateway"]["previous"]) for g in gateways}
+    if wanted == "previous" and not ids - {""}:
+        return _no("There is nothing to go back to: no gateway has a previous generation.")
+    if wanted == "previous" and len(ids) > 1:
+        told = ", ".join(sorted(one or "none" for one in ids))
+        return _no(f"The gateways differ in what they served before ({told}): name one with -e generation=ID.")
+    target = ids.pop() if wanted == "previous" else wanted
+    held = [looks[g]["held"]["generations"].get(target) for g in gateways]
+    missing = [g for g, told in zip(gateways, held, strict=True) if not told]
+    if missing or not held:
+        return _no(_bring(f"{', '.join(missing) or 'No gateway'} does not hold {target}", target))
+    record = {"generation": target, "model": held[0]["model"], "documents": held[0]["documents"]}
+    faults = []
+    for host, look in looks.items():
+        served = {name: body for name, body in look["health"].items() if name != "gateway"}
+        faults += [f"{host}: {lack}" for lack in askfleet_lack(served, target, record["model"])]
+    if faults:
+        return _no(*faults, _bring("Not everybody has it loaded", target))
+    return {"faults": [], "record": {**record, "memory": held[0]["memory"], "files": {}}}
+
+
+def _no(*faults: str) -> dict[str, Any]:
+    return {"faults": list(faults), "record": {}}
+
+
+def _bring(fault: str, target: str) -> str:
+    return f"{fault}: bring it with `ansible-playbook update_index.yml -e generation={target}`."
+
+
+def _name(target: str) -> str:
+    return target.rpartition("/")[2]
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by the name templates call them."""
+        return {
+            "askfleet_progress": askfleet_progress,
+            "askfleet_wanted": askfleet_wanted,
+            "askfleet_stand_in": askfleet_stand_in,
+            "askfleet_lack": askfleet_lack,
+            "askfleet_target": askfleet_target,
+        }

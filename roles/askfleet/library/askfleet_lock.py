@@ -1,0 +1,99 @@
+#!/usr/bin/python
+"""Ansible module: the lock that keeps two changes of a fleet apart, as one gateway host holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: askfleet_lock
+short_description: Take or give back the fleet's lock on a host
+description:
+  - The lock is a file that says who holds it. It is taken where nobody holds it, where the same run does, or where the
+    holder is the one named by C(replaces); else the module fails and names the holder.
+options:
+  path:
+    description: The lock's file.
+    type: path
+    required: true
+  holder:
+    description: Who takes it; C(run) tells runs apart.
+    type: dict
+    required: true
+  replaces:
+    description: The C(run) of a holder that has ended or is to be broken; C(*) for whoever it is.
+    type: str
+    default: ""
+  state:
+    description: Whether to hold the lock.
+    type: str
+    choices: [held, free]
+    default: held
+author: askfleet
+"""
+
+EXAMPLES = r"""
+- name: Take the lock
+  askfleet_lock:
+    path: /var/lib/askfleet/update.lock
+    holder: {run: 20261124T120000Z-1234, by: root@controller, what: update}
+"""
+
+RETURN = r"""
+was:
+  description: Who held it before; empty for nobody.
+  type: dict
+  returned: always
+"""
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "holder": {"type": "dict", "required": True},
+            "replaces": {"type": "str", "default": ""},
+            "state": {"type": "str", "choices": ["held", "free"], "default": "held"},
+        },
+        supports_check_mode=True,
+    )
+    path, holder = Path(module.params["path"]), module.params["holder"]
+    with path.with_suffix(".guard").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        was = _read(path)
+        ours = was.get("run") == holder["run"]
+        if module.params["state"] == "free":
+            if ours and not module.check_mode:
+                path.unlink(missing_ok=True)
+            module.exit_json(changed=False, was=was)
+        if was and not ours and module.params["replaces"] not in {was.get("run"), "*"}:
+            module.fail_json(
+                msg=f"{was.get('by', 'somebody')} has held the lock since {was.get('since', '?')} "
+                f"({was.get('what', 'unknown')})",
+                was=was,
+            )
+        if not module.check_mode:
+            new = path.with_suffix(".new")
+            new.write_text(json.dumps(holder), encoding="utf-8")
+            new.replace(path)
+        # What is given back in the end is no change of the host.
+        module.exit_json(changed=False, was=was)
+
+
+def _read(path: Path) -> dict:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"run": "unreadable", "by": "an unreadable file"}
+
+
+if __name__ == "__main__":
+    main()

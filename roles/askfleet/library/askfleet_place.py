@@ -1,0 +1,79 @@
+#!/usr/bin/python
+"""Ansible module: put a staged part in its place, once it has been verified there."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: askfleet_place
+short_description: Verify a part that was sent, and give it its name
+description:
+  - The part lies in a hidden directory beside its place. Where it is not what its record says, the hidden directory is
+    removed and the module fails. A damaged part that has the place makes room.
+options:
+  staged:
+    description: The hidden directory.
+    type: path
+    required: true
+  path:
+    description: Its place.
+    type: path
+    required: true
+  verify:
+    description: The command that checks a part; the directory is added to it.
+    type: list
+    elements: str
+    required: true
+author: askfleet
+"""
+
+EXAMPLES = r"""
+- name: Put the part in its place
+  askfleet_place:
+    staged: /srv/askfleet/generations/.staging-20261124T120000Z-0123abcd
+    path: /srv/askfleet/generations/20261124T120000Z-0123abcd
+    verify: [/opt/askfleet/current/bin/askfleet, verify, --shard=0]
+"""
+
+RETURN = r"""
+path:
+  description: Where the part is now.
+  type: str
+  returned: success
+"""
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "staged": {"type": "path", "required": True},
+            "path": {"type": "path", "required": True},
+            "verify": {"type": "list", "elements": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    staged, path = Path(module.params["staged"]), Path(module.params["path"])
+    if module.check_mode:
+        module.exit_json(changed=True, path=str(path))
+    command = [*module.params["verify"], str(staged)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        shutil.rmtree(staged, ignore_errors=True)
+        module.fail_json(msg=f"verify what arrived: {(done.stderr or done.stdout).strip()}")
+    damaged = staged.with_name(f".staging-damaged-{path.name}")
+    shutil.rmtree(damaged, ignore_errors=True)
+    if path.exists():
+        path.rename(damaged)
+    staged.rename(path)
+    shutil.rmtree(damaged, ignore_errors=True)
+    module.exit_json(changed=True, path=str(path))
+
+
+if __name__ == "__main__":
+    main()

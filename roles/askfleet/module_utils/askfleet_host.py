@@ -1,0 +1,129 @@
+"""What the modules of askfleet do on a host: links, units, health, drain flags, locks, the journal."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LINKS = ("current", "previous")
+CANARY = {"Askfleet-Canary": "1"}
+JOURNAL = "journal.jsonl"
+
+
+def read_links(directory: Path) -> dict[str, str]:
+    """Return where `current` and `previous` point; "" where there is no link."""
+    found = {}
+    for name in LINKS:
+        link = directory / name
+        found[name] = str(link.readlink()) if link.is_symlink() else ""
+    return found
+
+
+def point_links(directory: Path, to: dict[str, str]) -> None:
+    """Point the links, each by a rename; `previous` first, so that no moment has neither."""
+    for name in reversed(LINKS):
+        link = directory / name
+        if not to[name]:
+            link.unlink(missing_ok=True)
+            continue
+        new = directory / f".{name}.new"
+        new.unlink(missing_ok=True)
+        new.symlink_to(to[name])
+        new.replace(link)
+
+
+def health(url: str, timeout: float = 5.0) -> dict:
+    """Return what /health says, past a drain flag; `{"status": "silent"}` where nobody answers."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(f"{url}/health", headers=CANARY)
+    try:
+        with opener.open(request, timeout=timeout) as answer:
+            body = json.load(answer)
+    except urllib.error.HTTPError as error:
+        body = {"status": f"answers {error.code}"}
+        try:
+            body.update(json.load(error))
+        except ValueError:
+            pass  # not a service of ours: the status says enough
+    except (OSError, ValueError) as error:
+        body = {"status": "silent", "error": str(error)}
+    return body if isinstance(body, dict) else {"status": "silent", "error": "no JSON object"}
+
+
+def loaded(body: dict) -> dict:
+    """Return the `current` and `previous` that a service says it serves."""
+    return body.get("models") or body.get("generations") or {}
+
+
+def serves(body: dict, target: str) -> bool:
+    """Whether a service is well and serves what a link points to."""
+    return body["status"] == "ok" and loaded(body).get("current") == Path(target).name
+
+
+def unit_states(units: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return systemd's word on each unit: LoadState, ActiveState, UnitFileState, NRestarts."""
+    properties = ("LoadState", "ActiveState", "UnitFileState", "NRestarts")
+    names = list(units)
+    if not names:
+        return {}
+    done = run(["systemctl", "show", f"--property={','.join(properties)}", *names])
+    blocks = [dict(line.split("=", 1) for line in b.splitlines()) for b in done[1].split("\n\n")]
+    return dict(zip(names, blocks, strict=False))
+
+
+def run(argv: list[str], timeout: float = 600.0) -> tuple[int, str, str]:
+    """Run a program; returns its status, output and errors."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        return 124, "", f"{argv[0]} took more than {timeout:.0f} s"
+    except OSError as error:
+        return 127, "", f"{argv[0]}: {error.strerror}"
+    return done.returncode, done.stdout, done.stderr
+
+
+def log_of(units: Iterable[str], lines: int = 15) -> list[str]:
+    """Return the end of the units' journal."""
+    options = [f"--unit={unit}" for unit in units]
+    _, text, _ = run(["journalctl", "--no-pager", f"--lines={lines}", "--output=cat", *options])
+    return text.splitlines()
+
+
+@contextmanager
+def host_lock(state_dir: Path) -> Iterator[None]:
+    """Let one change at a time go on here: a killed play's last task may still be at it."""
+    with (state_dir / "switch.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def note(state_dir: Path, entry: dict) -> None:
+    """Add an entry, with the time, to this host's journal of changes."""
+    stamped = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **entry}
+    with (state_dir / JOURNAL).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(stamped) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def notes(state_dir: Path, count: int) -> list[dict]:
+    """Return the last entries of the journal; a line torn by a power cut is left out."""
+    try:
+        lines = (state_dir / JOURNAL).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    entries = []
+    for line in lines[-count:] if count else []:
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            continue
+    return entries

@@ -1,0 +1,86 @@
+"""Restart services of a host so that nobody waits for it: drain, restart, wait until well, let traffic back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ansible.module_utils.askfleet_host import health, run, unit_states
+
+# Time for the pools to meet the drain flag, in seconds: each asks a replica many times in it.
+DRAIN = 0.3
+POLL = 0.1
+
+
+class StepError(Exception):
+    """A step failed; the text says which and why."""
+
+
+def check_startable(services: list[dict]) -> None:
+    """Refuse before anything is stopped where systemd would not start it again."""
+    for unit, state in unit_states(f"{service['unit']}.service" for service in services).items():
+        if state.get("LoadState") != "loaded":
+            raise StepError(f"{unit} cannot be started: systemd says it is {state['LoadState']}")
+
+
+def restart(
+    services: list[dict],
+    well: Callable[[dict, dict], bool],
+    *,
+    drain: bool,
+    seconds: float,
+    change: Callable[[], None] = lambda: None,
+) -> None:
+    """Drain, change something, restart, wait; the drain flags are gone in the end, come what may.
+
+    Args:
+        services: as the topology describes them.
+        well: whether a service's /health (second argument) is what it should be.
+        drain: whether other replicas answer meanwhile; else requests queue in the socket.
+        seconds: patience until every service is well.
+        change: run while nothing asks.
+
+    Raises: StepError.
+    """
+    flags = [Path(service["drain_file"]) for service in services] if drain else []
+    try:
+        for flag in flags:
+            flag.touch()
+        if flags:
+            time.sleep(DRAIN)
+        change()
+        units = [f"{service['unit']}.service" for service in services]
+        status, _, errors = run(["systemctl", "restart", *units], timeout=seconds + 60)
+        if status:
+            raise StepError(f"restart {' and '.join(units)}: {_first(errors)}")
+        wait(services, well, seconds)
+    finally:
+        for flag in flags:
+            flag.unlink(missing_ok=True)
+
+
+def stop(services: list[dict]) -> None:
+    """Stop services where nothing is left to serve; the sockets with them."""
+    run(["systemctl", "stop", *(f"{s['unit']}{end}" for s in services for end in (".socket", ".service"))])
+
+
+def wait(services: list[dict], well: Callable[[dict, dict], bool], seconds: float) -> None:
+    """Poll /health until every service is well; raises StepError saying what the last one said."""
+    ends = time.monotonic() + seconds
+    for service in services:
+        while not well(service, body := health(service["url"], min(5.0, seconds))):
+            if time.monotonic() > ends:
+                raise StepError(f"wait for {service['unit']}: {told(body)} after {seconds:.0f} s")
+            time.sleep(POLL)
+
+
+def told(body: dict) -> str:
+    """Return what a service says of itself, in a few words."""
+    ids = body.get("models") or body.get("generations") or {}
+    serving = f", serving {ids['current']}" if ids.get("current") else ""
+    return f"it is {body['status']}{serving}"
+
+
+def _first(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else "no reason given"
