@@ -12,7 +12,7 @@ from app.errors import GenerationError
 from app.generation import canary
 from app.generation.canary import Canary
 from app.generation.manifest import Manifest
-from app.wire import CANARY_HEADER
+from app.wire import CANARY_HEADER, GENERATION_HEADER
 
 
 class _Result(msgspec.Struct):
@@ -30,8 +30,10 @@ class _Answer(msgspec.Struct):
     queries: list[_Query]
 
 
-def run_canaries(url: str, directory: Path, timeout: float) -> int:
-    """Ask every canary of the generation in ``directory`` through ``url``.
+def run_canaries(url: str, directory: Path, timeout: float, *, pin: bool = False) -> int:
+    """Ask every canary of the generation in ``directory`` through ``url``, on one connection.
+
+    With ``pin`` a gateway answers from this generation whatever its link names.
 
     Returns: how many were asked.
     Raises: GenerationError naming the first that is not answered by this generation, wholly, and
@@ -42,6 +44,9 @@ def run_canaries(url: str, directory: Path, timeout: float) -> int:
     ends = time.monotonic() + timeout
     with requests.Session() as session:
         session.trust_env = False
+        session.headers.update({"Content-Type": "application/json", CANARY_HEADER: "1"})
+        if pin:
+            session.headers[GENERATION_HEADER] = manifest.id
         for one in canaries:
             _ask(session, url, manifest.id, one, max(ends - time.monotonic(), 0.1))
     return len(canaries)
@@ -55,7 +60,6 @@ def _ask(session: requests.Session, url: str, generation: str, one: Canary, left
         response = session.post(
             f"{url}/v1/search",
             data=msgspec.json.encode({"queries": [one.question], "k": max(len(one.ids), 1)}),
-            headers={"Content-Type": "application/json", CANARY_HEADER: "1"},
             timeout=left,
         )
     except requests.RequestException as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,11 @@ def new_parser() -> argparse.ArgumentParser:
     canary.add_argument("--url", required=True, help="base URL, e.g. http://127.0.0.1:7000")
     canary.add_argument("--generation-dir", type=Path, required=True)
     canary.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")
+    canary.add_argument(
+        "--pin",
+        action="store_true",
+        help="ask a gateway for this generation, which need not be its current one",
+    )
     canary.set_defaults(run=_canary)
     return parser
 
@@ -75,5 +81,8 @@ def _verify_model(arguments: argparse.Namespace) -> str:
 
 
 def _canary(arguments: argparse.Namespace) -> str:
-    count = run_canaries(arguments.url, arguments.generation_dir, arguments.timeout)
-    return f"{count} canaries answered as they must"
+    begun = time.monotonic()
+    count = run_canaries(
+        arguments.url, arguments.generation_dir, arguments.timeout, pin=arguments.pin
+    )
+    return f"{count} canaries answered as they must in {time.monotonic() - begun:.2f} s"

@@ -5,7 +5,6 @@ An unknown ``ASKFLEET_*`` variable is an error, so a typing mistake never passes
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,8 @@ class _Reader:
         names = [PREFIX + name for name in known]
         for name in environ:
             if name.startswith(PREFIX) and name not in names:
+                import difflib  # only here: this module comes before "starting" can be said
+
                 near = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
                 hint = (
                     f"; did you mean {PREFIX}{near[0]}?" if near else f"; known: {', '.join(names)}"
@@ -142,12 +143,14 @@ class GatewayConfig(ServiceConfig):
 class ServerConfig:
     """Settings of the gunicorn process around a service.
 
-    ``bind`` is None under systemd, whose socket unit passes a listening descriptor.
+    ``bind`` is None under systemd, whose socket unit passes a listening descriptor;
+    ``drain_file`` is None where only the service itself knows its default.
     """
 
     bind: str | None
     threads: int
     graceful_seconds: int
+    drain_file: Path | None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -155,10 +158,12 @@ class ServerConfig:
         known = tuple(n.removeprefix(PREFIX) for n in environ if n.startswith(PREFIX))
         reader = _Reader(environ, (*COMMON, *known))
         bind = environ.get(PREFIX + "BIND")
+        drain_file = environ.get(PREFIX + "DRAIN_FILE")
         if not bind and "LISTEN_FDS" not in environ:
             raise ConfigError("no socket from systemd (LISTEN_FDS) and ASKFLEET_BIND is not set")
         return cls(
             bind=bind or None,
             threads=reader.integer("THREADS", 8, 1, 256),
             graceful_seconds=reader.integer("GRACEFUL_SECONDS", 20, 1, 600),
+            drain_file=Path(drain_file) if drain_file else None,
         )

@@ -11,6 +11,8 @@ OCTETS = "application/octet-stream"
 MODEL_HEADER = "Askfleet-Model"
 DIM_HEADER = "Askfleet-Dim"
 CANARY_HEADER = "Askfleet-Canary"
+GENERATION_HEADER = "Askfleet-Generation"
+REPLICAS_HEADER = "Askfleet-Replicas"
 DEADLINE_HEADER = "Askfleet-Deadline-Ms"
 REQUEST_ID_HEADER = "X-Request-ID"
 

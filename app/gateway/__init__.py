@@ -1,9 +1,10 @@
-"""The gateway service: the public API over one generation's router."""
+"""The gateway service: the public API over the router of the generation that ``current`` names."""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, request
@@ -16,23 +17,24 @@ from app.gateway.body import (
     parse_query_string,
     parse_search,
 )
+from app.gateway.generations import Generations
 from app.gateway.search import Backend, Searcher, SearchResult, result_json
 from app.gateway.upstream import Call, Upstream, forwarded_headers, new_session
 from app.generation.manifest import Manifest
 from app.generation.routing import Router
-from app.generation.store import served
 from app.service.health import json_response, new_service
 from app.service.lifecycle import Lifecycle
-from app.wire import REQUEST_ID_HEADER
+from app.wire import CANARY_HEADER, GENERATION_HEADER, REQUEST_ID_HEADER
 
 # Calls to shards at one time in this process; more wait their turn, bounded by gunicorn's threads.
 FAN_OUT_THREADS = 32
 MAX_BODY = 1 << 20
 
 
-def load_searcher(config: GatewayConfig, backend: Backend, pool: ThreadPoolExecutor) -> Searcher:
-    """Load the current generation's router; raises GenerationError where it does not fit."""
-    directory = served(config.links)["current"]
+def load_searcher(
+    directory: Path, config: GatewayConfig, backend: Backend, pool: ThreadPoolExecutor
+) -> Searcher:
+    """Load one generation's router; raises GenerationError where it does not fit the fleet."""
     manifest = Manifest.load(directory)
     if len(manifest.shards) != len(config.shard_urls):
         raise GenerationError(
@@ -45,7 +47,7 @@ def load_searcher(config: GatewayConfig, backend: Backend, pool: ThreadPoolExecu
 
 
 def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
-    """Build the service and load its router.
+    """Build the service and load its routers.
 
     Args:
         config: settings.
@@ -56,24 +58,32 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
     lifecycle = Lifecycle(config.drain_file)
     pool = ThreadPoolExecutor(FAN_OUT_THREADS, thread_name_prefix="fan-out")
     fleet = backend or Upstream(new_session(FAN_OUT_THREADS), config.encoder_url, config.shard_urls)
-    searcher = load_searcher(config, fleet, pool)
-    manifest = searcher.manifest
-    previous = served(config.links).get("previous")
+    generations = Generations(
+        config.links, lambda directory: load_searcher(directory, config, fleet, pool)
+    )
 
     def describe() -> dict[str, Any]:
+        manifest = generations.active().manifest
         return {
             "model": manifest.model.fingerprint,
             "generations": {
                 "current": manifest.id,
-                "previous": previous.name if previous else None,
+                "previous": generations.previous,
             },
+            "loaded": generations.ids,
             "documents": manifest.documents,
         }
 
     app = new_service("gateway", config, lifecycle, describe)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
 
-    def run(wanted: SearchRequest) -> SearchResult:
+    def chosen() -> Searcher:
+        """Who answers this request from its beginning to its end."""
+        if CANARY_HEADER in request.headers and GENERATION_HEADER in request.headers:
+            return generations.pinned(request.headers[GENERATION_HEADER])
+        return generations.active()
+
+    def run(searcher: Searcher, wanted: SearchRequest) -> SearchResult:
         call = Call(
             time.monotonic() + config.deadline,
             forwarded_headers(request.headers, (REQUEST_ID_HEADER,)),
@@ -81,11 +91,12 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
         return searcher.search(wanted, call)
 
     def search_response(wanted: SearchRequest) -> Response:
-        result = run(wanted)
+        searcher = chosen()
+        result = run(searcher, wanted)
         return json_response(
             {
-                "generation": manifest.id,
-                "model": manifest.model.fingerprint,
+                "generation": searcher.manifest.id,
+                "model": searcher.manifest.model.fingerprint,
                 "partial": any(query.missing for query in result.queries),
                 "queries": [result_json(query) for query in result.queries],
                 "timings_ms": result.timings,
@@ -94,12 +105,13 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
 
     @app.post("/process")
     def process() -> Response:
-        result = run(parse_process(request.get_data()))
+        searcher = chosen()
+        result = run(searcher, parse_process(request.get_data()))
         matches = [query.hits[0].text if query.hits else None for query in result.queries]
         body = {
             "match": matches[0],
             "matches": matches,
-            "generation": manifest.id,
+            "generation": searcher.manifest.id,
             "partial": any(query.missing for query in result.queries),
         }
         return json_response(body)

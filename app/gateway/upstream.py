@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -20,12 +21,17 @@ from app.wire import (
     DEADLINE_HEADER,
     MODEL_HEADER,
     OCTETS,
+    REPLICAS_HEADER,
     type_f32,
     vectors_to_bytes,
 )
 
 # A replica on the local network accepts at once or not at all.
 CONNECT_SECONDS = 1.0
+# Another replica may have loaded what this one has not. nginx cannot ask it: it does not retry 409.
+NOT_LOADED = frozenset({"generation_not_loaded", "model_not_loaded"})
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,14 @@ class UpstreamError(Exception):
     """A pool did not give an answer; the text says which and why."""
 
 
+class NotLoadedError(UpstreamError):
+    """The replica that a pool chose lacks the generation or model; the pool has ``replicas``."""
+
+    def __init__(self, text: str, replicas: int) -> None:
+        super().__init__(text)
+        self.replicas = replicas
+
+
 def new_session(connections: int) -> requests.Session:
     """A session with a kept-alive connection per thread, blind to proxies and netrc."""
     session = requests.Session()
@@ -86,6 +100,24 @@ class Upstream:
         self._encoder_url = encoder_url
         self._shard_urls = shard_urls
 
+    def _ask(
+        self, pool: str, path: str, body: bytes, content_type: str, call: Call, **params: str
+    ) -> requests.Response:
+        """Ask a pool; where its choice answers "not loaded", every replica in turn.
+
+        Raises: UpstreamError of the pool's own answer, when no replica answers 200 either.
+        """
+        try:
+            return self._post(f"{pool}{path}", body, content_type, call, **params)
+        except NotLoadedError as error:
+            for replica in range(error.replicas):
+                try:
+                    url = f"{pool}/replica/{replica}{path}"
+                    return self._post(url, body, content_type, call, **params)
+                except (UpstreamError, ProblemError) as another:
+                    log.info("asked in vain: %s", another)
+            raise
+
     def _post(
         self, url: str, body: bytes, content_type: str, call: Call, **params: str
     ) -> requests.Response:
@@ -103,7 +135,11 @@ class Upstream:
         except requests.RequestException as error:
             raise UpstreamError(f"{url}: {type(error).__name__}") from error
         if response.status_code != 200:
-            raise UpstreamError(f"{url}: {response.status_code} {_code(response)}")
+            code = _code(response)
+            text = f"{url}: {response.status_code} {code}"
+            if response.status_code == 409 and code in NOT_LOADED:
+                raise NotLoadedError(text, _replicas(response))
+            raise UpstreamError(text)
         return response
 
     def encode(
@@ -111,8 +147,8 @@ class Upstream:
     ) -> NDArray[np.float32]:
         """Vectors (n, dim) of the texts by exactly this model; raises UpstreamError."""
         body = msgspec.json.encode({"texts": texts})
-        response = self._post(
-            f"{self._encoder_url}/encode", body, "application/json", call, model=model
+        response = self._ask(
+            self._encoder_url, "/encode", body, "application/json", call, model=model
         )
         if response.headers.get(MODEL_HEADER) != model:
             raise UpstreamError(f"the encoder answered with another model than {model}")
@@ -137,8 +173,9 @@ class Upstream:
     ) -> list[list[ShardHit]]:
         """One shard's hits per question (n, dim) in exactly this generation."""
         call = Call(call.ends, {**call.headers, MODEL_HEADER: model})
-        response = self._post(
-            f"{self._shard_urls[shard]}/search",
+        response = self._ask(
+            self._shard_urls[shard],
+            "/search",
             vectors_to_bytes(queries),
             OCTETS,
             call,
@@ -180,3 +217,9 @@ def _code(response: requests.Response) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
     return str(body.get("code", "")) if isinstance(body, dict) else ""
+
+
+def _replicas(response: requests.Response) -> int:
+    """How many replicas the pool says it has, to be asked one by one; 0 where that is no pool."""
+    told = response.headers.get(REPLICAS_HEADER, "")
+    return int(told) if told.isascii() and told.isdigit() and len(told) < 4 else 0

@@ -33,6 +33,11 @@ control_socket_disable = True
 worker_tmp_dir = "/dev/shm"  # noqa: S108  # heartbeat file: on a disk it can block the worker
 
 
+def post_fork(_: Any, worker: Any) -> None:
+    """Before the application is loaded: the worker looks whether it is drained."""
+    worker.drain_file = _config.drain_file
+
+
 def post_worker_init(worker: Any) -> None:
     """The application is loaded and has answered its self-query: tell systemd."""
     host, port = worker.sockets[0].getsockname()[:2]

@@ -7,7 +7,6 @@ Protocol: sd_notify(3).
 
 from __future__ import annotations
 
-import http.client
 import logging
 import socket
 import threading
@@ -27,6 +26,8 @@ def notify(address: str | None, state: str) -> None:
 
 def alive(host: str, port: int, timeout: float) -> bool:
     """Whether GET /livez through the service's own socket answers 200 within ``timeout`` s."""
+    import http.client  # only here: this module comes before "starting" can be said
+
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request("GET", "/livez")

@@ -1,9 +1,14 @@
-"""The gunicorn worker: threads, with a stop that readiness announces before it happens."""
+"""The gunicorn worker: threads, a start and a stop that nobody needs to wait for.
+
+What is imported here, and in gunicorn_config, comes before a drained service can say that it is
+starting: only what is light.
+"""
 
 from __future__ import annotations
 
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -11,6 +16,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers import gthread
 
 from app.errors import AskfleetError
+from app.service.starting import StartingResponder
 
 # A stopping worker keeps idle kept-alive connections this long (gunicorn: 2 s); nginx retries what
 # a close crosses, so a restart need not wait for them.
@@ -22,23 +28,41 @@ ANNOUNCE = 0.25
 
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A gthread worker that says "draining" on /readyz for a moment before it stops."""
+    """A gthread worker that says "draining" on /readyz for a moment before it stops.
+
+    ``drain_file`` is set by gunicorn_config.
+    """
+
+    drain_file: Path | None = None
 
     def load_wsgi(self) -> None:
         """Load the service; what a person can mend is one line in the log, not a stack trace."""
+        responder = None
+        if self.drain_file is not None and self.drain_file.exists():
+            responder = StartingResponder(self.sockets, self.drain_file)
         try:
             super().load_wsgi()
         except AskfleetError as error:
             self.log.critical("the service cannot start: %s", error)
             sys.exit(Arbiter.APP_LOAD_ERROR)
+        finally:
+            if responder is not None:
+                responder.stop()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM: announce, then let gunicorn finish what is in flight and exit 0."""
-        lifecycle: Any = getattr(self.wsgi, "extensions", {}).get("askfleet.lifecycle")
+        """SIGTERM: announce, then let gunicorn finish what is in flight and exit 0.
+
+        A drained service has been announced long ago: its readiness is 503 already.
+        """
+        application: Any = getattr(self, "wsgi", None)  # not there yet while it is loading
+        lifecycle: Any = getattr(application, "extensions", {}).get("askfleet.lifecycle")
         if lifecycle is None or not self.alive:
             super().handle_exit(sig, frame)
             return
         lifecycle.mark_stopping()
+        if lifecycle.drained:
+            super().handle_exit(sig, frame)
+            return
         timer = threading.Timer(ANNOUNCE, super().handle_exit, (sig, frame))
         timer.daemon = True
         timer.start()

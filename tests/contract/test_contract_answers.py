@@ -121,7 +121,7 @@ HEALTH = {
     "status", "service", "unit", "host", "version", "release", "uptime_seconds", "model",
 }  # fmt: skip
 MORE = {
-    "gateway": {"generations", "documents"},
+    "gateway": {"generations", "loaded", "documents"},
     "shard": {"generations", "documents", "shard"},
     "encoder": {"models", "dim", "precision", "cache", "queue"},
 }

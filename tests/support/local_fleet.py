@@ -67,15 +67,18 @@ class LocalFleet:
         return {"gateway": self.gateway, "shard": self.shards[0], "encoder": self.encoder}
 
 
-def start_fleet(root: Path, generation: SmallGeneration) -> LocalFleet:
-    """Encoder, shards and gateway on one generation."""
+def start_fleet(
+    root: Path, generation: SmallGeneration, previous: SmallGeneration | None = None
+) -> LocalFleet:
+    """Encoder, shards and gateway on one generation; shards and gateway hold ``previous`` too."""
     count = len(generation.manifest.shards)
     encoder_root = root / "encoder"
     encoder_root.mkdir()
     apps = {
         "encoder": create_encoder(make_config(encoder_root, generation.artefact), opener=Opener())
     }
-    links = link(root / "shard", generation.directory)
+    older = previous.directory if previous else None
+    links = link(root / "shard", generation.directory, older)
     for shard in range(count):
         apps[f"shard-{shard}"] = create_shard(shard_config(links, shard))
     session = requests.Session()
@@ -83,7 +86,7 @@ def start_fleet(root: Path, generation: SmallGeneration) -> LocalFleet:
     wires = {name: AppAdapter(app) for name, app in apps.items()}
     for name, wire in wires.items():
         session.mount(f"http://{name}", wire)
-    config = gateway_config(link(root / "gateway", generation.directory), count)
+    config = gateway_config(link(root / "gateway", generation.directory, older), count)
     gateway = create_gateway(config, Upstream(session, config.encoder_url, config.shard_urls))
     return LocalFleet(
         generation,

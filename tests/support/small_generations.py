@@ -90,6 +90,13 @@ def link(links: Path, current: Path, previous: Path | None = None) -> Path:
     return links
 
 
+def flip(links: Path, name: str, target: Path) -> None:
+    """Point a link elsewhere as the update does: a new link, renamed over the old one."""
+    new = links / f".{name}-new"
+    new.symlink_to(target)
+    new.replace(links / name)
+
+
 def shard_config(links: Path, shard: int, drain_file: Path | None = None) -> ShardConfig:
     return ShardConfig.read(
         {

@@ -21,13 +21,14 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 class Pool(ThreadingHTTPServer):
-    """Answers every POST with ``answer(path, body)``; keeps what it was asked."""
+    """Answers every POST with ``answer()``, or that of its path; keeps what it was asked."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answer: Callable[[], Answer] = lambda: (200, {}, b"")
+        self.answers: dict[str, Callable[[], Answer]] = {}
         self.peers: set[object] = set()
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
 
@@ -47,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.peers.add(self.client_address)
         self.server.requests.append((self.path, dict(self.headers), body))
-        status, headers, content = self.server.answer()
+        status, headers, content = self.server.answers.get(self.path.partition("?")[0], self.server.answer)()
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
@@ -154,6 +155,89 @@ def test_a_wrong_answer_of_the_encoder_is_none(
     server.answer = lambda: answer
     with pytest.raises(UpstreamError, match=message):
         upstream.encode(("a", "b"), MODEL, 4, call())
+
+
+# --- 409: nginx does not ask another replica, so the gateway does --------------------------------
+
+
+def not_loaded(code: str = "generation_not_loaded", replicas: str = "3") -> Callable[[], Answer]:
+    return lambda: (409, {"Askfleet-Replicas": replicas}, msgspec.json.encode({"code": code}))
+
+
+def paths(server: Pool) -> list[str]:
+    return [path.partition("?")[0] for path, _, _ in server.requests]
+
+
+def test_a_409_is_asked_of_every_replica_until_one_answers(
+    server: Pool, upstream: Upstream
+) -> None:
+    server.answer = not_loaded()
+    server.answers["/replica/0/search"] = lambda: (503, {}, b'{"code":"draining"}')
+    server.answers["/replica/1/search"] = lambda: (200, {}, shard_answer())
+    [[found], _] = search(upstream)
+    assert found.id == "d1"
+    assert paths(server) == ["/search", "/replica/0/search", "/replica/1/search"]
+    assert {path.partition("?")[2] for path, _, _ in server.requests} == {
+        f"generation={GENERATION}&k=3"
+    }
+    assert len({body for _, _, body in server.requests}) == 1
+    assert {headers["Askfleet-Model"] for _, headers, _ in server.requests} == {MODEL}
+
+
+def test_an_encoders_409_is_asked_of_every_replica_too(server: Pool, upstream: Upstream) -> None:
+    server.answer = not_loaded("model_not_loaded")
+    server.answers["/replica/2/encode"] = lambda: (
+        200,
+        {"Askfleet-Model": MODEL},
+        vectors_to_bytes(QUERIES),
+    )
+    assert np.array_equal(upstream.encode(("a", "b"), MODEL, 4, call()), QUERIES)
+    assert paths(server)[-1] == "/replica/2/encode"
+
+
+def test_when_no_replica_answers_the_pools_409_is_the_error(
+    server: Pool, upstream: Upstream
+) -> None:
+    server.answer = not_loaded()
+    server.answers["/replica/2/search"] = lambda: (502, {}, b"")
+    with pytest.raises(UpstreamError, match=r"[0-9]/search: 409 generation_not_loaded$"):
+        search(upstream)
+    assert paths(server) == ["/search", *(f"/replica/{n}/search" for n in range(3))]
+
+
+def test_replicas_are_asked_within_the_deadline(server: Pool, upstream: Upstream) -> None:
+    release = threading.Event()
+
+    def slow() -> Answer:
+        release.wait(10)
+        return 200, {}, b""
+
+    server.answer = not_loaded()
+    server.answers["/replica/0/encode"] = slow
+    with pytest.raises(UpstreamError, match="409 generation_not_loaded"):
+        upstream.encode(("a",), MODEL, 4, call(0.3))
+    release.set()
+    assert paths(server) == ["/encode", "/replica/0/encode"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        not_loaded("model_mismatch"),
+        not_loaded(replicas="many"),
+        not_loaded(replicas="-1"),
+        not_loaded(replicas="9999"),
+        lambda: (409, {}, b'{"code":"generation_not_loaded"}'),
+        lambda: (503, {"Askfleet-Replicas": "3"}, b'{"code":"generation_not_loaded"}'),
+    ],
+)
+def test_other_errors_are_not_asked_of_others(
+    server: Pool, upstream: Upstream, answer: Callable[[], Answer]
+) -> None:
+    server.answer = answer
+    with pytest.raises(UpstreamError):
+        search(upstream)
+    assert paths(server) == ["/search"]
 
 
 def test_nobody_there_is_an_upstream_error(server: Pool) -> None:
