@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ModelError
-from app.generation.engine import Engine, OnnxEngine, load_tokenizer, onnx_session
+from app.generation.engine import Engine
+from app.generation.engines.onnx import OnnxEngine, load_tokenizer, onnx_session
 from app.generation.model import TOKENIZER, Comparison, EngineKind, Measured, Variant
 from index_builder.publish.compare import (
     RULE_LABELLED,

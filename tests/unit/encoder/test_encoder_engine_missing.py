@@ -6,7 +6,7 @@ from encoder_fakes import make_artefact
 from msgspec.structs import replace
 
 from app.errors import ModelError
-from app.generation.engine import SentenceTransformersEngine
+from app.generation.engines.torch import SentenceTransformersEngine
 from app.generation.model import Model
 
 
