@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from app.generation.engines.onnx import OnnxEngine, load_tokenizer, onnx_session
 from app.generation.engines.torch import SentenceTransformersEngine
+from app.generation.engines.usem3 import PIECES, Usem3Engine
 from app.generation.model import TOKENIZER, Model, cpu_flags
 
 
@@ -45,5 +46,15 @@ def open_engine(directory: Path, *, threads: int = 1) -> Engine:
         tokenizer = load_tokenizer(directory / TOKENIZER, model.max_tokens)
         return OnnxEngine(
             onnx_session(file, threads), tokenizer, model.fingerprint, model.dim, model.prefix
+        )
+    if model.engine == "usem3":
+        return Usem3Engine(
+            file,
+            directory / PIECES,
+            model.fingerprint,
+            model.dim,
+            model.max_tokens,
+            model.prefix,
+            threads=threads,
         )
     return SentenceTransformersEngine(model, file, threads)
