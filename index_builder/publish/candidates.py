@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ModelError
-from app.generation.engine import Engine, OnnxEngine, load_tokenizer, onnx_session
+from app.generation.engine import Engine
+from app.generation.engines.onnx import OnnxEngine, load_tokenizer, onnx_session
 from app.generation.model import TOKENIZER, Comparison, EngineKind, Measured, Variant
 from index_builder.publish.compare import (
     RULE_LABELLED,
@@ -41,6 +42,8 @@ class Prepared:
     kind: EngineKind
     variant: Variant
     engine: Engine
+    max_tokens: int
+    prefix: str
     comparison: Comparison
 
 
@@ -65,7 +68,7 @@ def prepare_onnx(
     ]
     times = milliseconds([*engines, _AsEngine(reference, expected.shape[1])])
     rows = [
-        _measure("onnx", variant, work, candidate, ms, expected, questions)
+        measure("onnx", variant, work, candidate, ms, expected, questions)
         for variant, candidate, ms in zip(variants, engines, times, strict=False)
     ]
     chosen = choose(rows) if precision == "auto" else precision
@@ -87,8 +90,9 @@ def prepare_onnx(
             (work / variant.file).unlink()
     (work / kept.file).rename(work / GRAPH)
     final = msgspec.structs.replace(kept, file=GRAPH)
+    comparison = Comparison(rule, questions.described, tuple(rows))
     return Prepared(
-        "onnx", final, engines[index], Comparison(rule, questions.described, tuple(rows))
+        "onnx", final, engines[index], reference.max_tokens, reference.prefix, comparison
     )
 
 
@@ -102,7 +106,7 @@ class _AsEngine:
         self.dim = dim
 
 
-def _measure(
+def measure(
     engine: str,
     variant: Variant,
     work: Path,
@@ -111,6 +115,7 @@ def _measure(
     expected: NDArray[np.float32],
     questions: Questions,
 ) -> Measured:
+    """A candidate's row, not chosen yet; ``expected`` are the reference's vectors of the texts."""
     near = cosines(candidate.encode(questions.texts), expected)
     labelled = questions.labelled
     hit, recall = retrieval(candidate, labelled) if labelled else (None, None)
@@ -143,7 +148,15 @@ def prepare_torch(
         "sentence-transformers", "fp32", round(ms, 3), 1.0, 1.0, size, hit, recall, True, True
     )
     comparison = Comparison("--engine sentence-transformers", questions.described, (row,))
-    return Prepared("sentence-transformers", Variant(REFERENCE_DIR, "fp32"), as_engine, comparison)
+    variant = Variant(REFERENCE_DIR, "fp32")
+    return Prepared(
+        "sentence-transformers",
+        variant,
+        as_engine,
+        reference.max_tokens,
+        reference.prefix,
+        comparison,
+    )
 
 
 def _check_tokenizer(tokenizer: Any, reference: Reference, texts: list[str]) -> None:

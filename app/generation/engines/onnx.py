@@ -1,0 +1,75 @@
+"""Models as one ONNX graph: token ids in, a unit vector out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import ModelError
+from app.generation.model import REMEDY
+
+
+class OnnxEngine:
+    """A graph from token ids to a unit vector, run by ONNX Runtime."""
+
+    def __init__(
+        self, session: Any, tokenizer: Any, fingerprint: str, dim: int, prefix: str = ""
+    ) -> None:
+        self.fingerprint = fingerprint
+        self.dim = dim
+        self._prefix = prefix
+        self._tokenizer = tokenizer
+        self._session = session
+        self._inputs = frozenset(value.name for value in session.get_inputs())
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors, shape (len(texts), dim); threads may call this at the same time."""
+        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        for row, text in enumerate(texts):
+            encoding = self._tokenizer.encode(self._prefix + text)
+            feed = {
+                "input_ids": encoding.ids,
+                "attention_mask": encoding.attention_mask,
+                "token_type_ids": encoding.type_ids,
+            }
+            arrays = {
+                name: np.array([values], dtype=np.int64)
+                for name, values in feed.items()
+                if name in self._inputs
+            }
+            vectors[row] = self._session.run(None, arrays)[0][0]
+        return vectors
+
+
+def load_tokenizer(path: Path, max_tokens: int) -> Any:
+    """A ``tokenizers.Tokenizer`` that cuts at ``max_tokens`` and never pads."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise ModelError(f"{path} is not a readable tokenizer: {error}: {REMEDY}") from error
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+def onnx_session(graph: Path, threads: int = 1) -> Any:
+    """An ONNX Runtime session that runs one text at a time and leaves no thread spinning."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no public base but Exception
+        raise ModelError(f"{graph} is not a graph ONNX Runtime can run: {error}") from error
