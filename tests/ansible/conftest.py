@@ -15,7 +15,7 @@ from ansible_sources import ROOT, Run
 @pytest.fixture(scope="session")
 def specs() -> dict[str, dict[str, object]]:
     text = (ROOT / "roles/askfleet/meta/argument_specs.yml").read_text()
-    options: dict[str, dict[str, object]] = yaml.safe_load(text)["argument_specs"]["main"][
+    options: dict[str, dict[str, object]] = yaml.safe_load(text)["argument_specs"]["inventory"][
         "options"
     ]
     return options
