@@ -182,9 +182,7 @@ def test_at_most_three_are_kept(fleet: LocalFleet, built: list[SmallGeneration])
 def test_what_cannot_be_pinned_is_a_409_that_says_why(
     fleet: LocalFleet, wanted: str, reason: str
 ) -> None:
-    answer = fleet.gateway.get(
-        "/v1/search?q=a", headers={**CANARY, "Askfleet-Generation": wanted}
-    )
+    answer = fleet.gateway.get("/v1/search?q=a", headers={**CANARY, "Askfleet-Generation": wanted})
     problem = check_problem(answer, 409, "generation_not_loaded", "Askfleet-Generation")
     assert reason in problem.detail
 
