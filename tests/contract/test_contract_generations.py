@@ -267,7 +267,10 @@ def test_while_one_request_loads_the_others_go_on(
 
 
 def test_a_failed_target_is_tried_again_later(
-    fleet: LocalFleet, built: list[SmallGeneration], monkeypatch: pytest.MonkeyPatch
+    fleet: LocalFleet,
+    built: list[SmallGeneration],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     now, broken, load = [100.0], [True], loader(fleet)
     monkeypatch.setattr("app.gateway.generations.time.monotonic", lambda: now[0])
@@ -285,6 +288,10 @@ def test_a_failed_target_is_tried_again_later(
     for _ in range(3):
         assert generations.active().manifest.id == built[1].manifest.id
     assert len(tried) == 1
+    now[0] += RETRY_SECONDS + 0.1
+    assert generations.active().manifest.id == built[1].manifest.id
+    assert len(tried) == 2
+    assert caplog.text.count("not staged yet") == 1
     broken[0] = False
     now[0] += RETRY_SECONDS + 0.1
     assert generations.active().manifest.id == built[2].manifest.id

@@ -126,6 +126,28 @@ def test_after_stop_nothing_is_taken_from_the_listener(
     accepted.close()
 
 
+def test_stop_waits_for_an_accept_that_has_begun(listener: socket.socket) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    class SlowFlag(type(Path())):  # type: ignore[misc]  # the concrete Path of this platform
+        def exists(self) -> bool:
+            entered.set()
+            return go.wait(10)
+
+    responder = StartingResponder([listener], SlowFlag("/drain"))
+    stopper = threading.Thread(target=responder.stop)
+    with connect(listener) as caller:
+        caller.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert entered.wait(10)
+        stopper.start()
+        stopper.join(0.2)
+        assert stopper.is_alive()
+        go.set()
+        stopper.join(10)
+        assert not stopper.is_alive()
+        assert status(caller) == 503
+
+
 def test_no_connection_is_lost_when_it_stops(listener: socket.socket, flag: Path) -> None:
     """Callers come all the time: each is answered here or found by the service, none by neither."""
     host, port = listener.getsockname()[:2]
