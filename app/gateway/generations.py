@@ -47,7 +47,8 @@ class Generations:
         self._failed, self._retry_at = "", 0.0
         directories = served(links)
         # What the link says, as written, and who answers for it.
-        self._active = (_target(self._link), self._get(directories["current"]))
+        target = _target(self._link)
+        self._active = (target, self._get(_directory(links, target)))
         if "previous" in directories:
             try:
                 self._get(directories["previous"])
@@ -113,6 +114,7 @@ class Generations:
         self._failed = ""
         self._active = (named, searcher)
         self._forget()
+        # A warning, because that is what reaches the journal: an operator looks for it there.
         log.warning("generation %s answers from now on", searcher.manifest.id)
         return searcher
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -106,6 +107,21 @@ def test_pools_name_every_replica(gateway: Path) -> None:
         assert first == last == replicas
     assert "listen 127.0.0.1:6203;" in text
     assert "non_idempotent" in text
+
+
+def test_pools_offer_their_replicas_one_by_one(gateway: Path) -> None:
+    text = (gateway / "nginx.conf").read_text()
+    for port, replicas in {
+        6100: ["198.18.0.21:7100", "198.18.0.22:7100"],
+        6202: ["198.18.0.32:7202", "198.18.0.33:7202"],
+    }.items():
+        server = text.split(f"listen 127.0.0.1:{port};")[1].split("upstream pool_")[0]
+        blocks = re.findall(r"location (/replica/\d+/) {(.+?)}", server, re.DOTALL)
+        assert [place for place, _ in blocks] == ["/replica/0/", "/replica/1/"]
+        for (_, block), replica in zip(blocks, replicas, strict=True):
+            assert f"proxy_pass http://{replica}/;" in block
+            assert "proxy_next_upstream off;" in block
+        assert "add_header Askfleet-Replicas 2 always;" in server
 
 
 def test_settings_are_those_of_the_service(gateway: Path, shard: Path) -> None:

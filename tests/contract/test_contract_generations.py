@@ -182,9 +182,7 @@ def test_at_most_three_are_kept(fleet: LocalFleet, built: list[SmallGeneration])
 def test_what_cannot_be_pinned_is_a_409_that_says_why(
     fleet: LocalFleet, wanted: str, reason: str
 ) -> None:
-    answer = fleet.gateway.get(
-        "/v1/search?q=a", headers={**CANARY, "Askfleet-Generation": wanted}
-    )
+    answer = fleet.gateway.get("/v1/search?q=a", headers={**CANARY, "Askfleet-Generation": wanted})
     problem = check_problem(answer, 409, "generation_not_loaded", "Askfleet-Generation")
     assert reason in problem.detail
 
@@ -269,7 +267,10 @@ def test_while_one_request_loads_the_others_go_on(
 
 
 def test_a_failed_target_is_tried_again_later(
-    fleet: LocalFleet, built: list[SmallGeneration], monkeypatch: pytest.MonkeyPatch
+    fleet: LocalFleet,
+    built: list[SmallGeneration],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     now, broken, load = [100.0], [True], loader(fleet)
     monkeypatch.setattr("app.gateway.generations.time.monotonic", lambda: now[0])
@@ -287,6 +288,10 @@ def test_a_failed_target_is_tried_again_later(
     for _ in range(3):
         assert generations.active().manifest.id == built[1].manifest.id
     assert len(tried) == 1
+    now[0] += RETRY_SECONDS + 0.1
+    assert generations.active().manifest.id == built[1].manifest.id
+    assert len(tried) == 2
+    assert caplog.text.count("not staged yet") == 1
     broken[0] = False
     now[0] += RETRY_SECONDS + 0.1
     assert generations.active().manifest.id == built[2].manifest.id

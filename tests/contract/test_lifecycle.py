@@ -187,6 +187,54 @@ def test_a_drained_service_passes_canaries_only(
         assert process.get("/readyz") == 200
 
 
+def test_a_drained_service_that_is_starting_answers_503_itself(
+    small: SmallGeneration, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """The manifest is a pipe, so it loads for as long as the test wants."""
+    slow = Path(shutil.copytree(small.directory, tmp_path / "slow"))
+    manifest = (slow / "manifest.json").read_bytes()
+    (slow / "manifest.json").unlink()
+    os.mkfifo(slow / "manifest.json")
+    environ["ASKFLEET_LINKS"] = str(link(tmp_path / "slow-links", slow))
+    Path(environ["ASKFLEET_DRAIN_FILE"]).touch()
+    with service("shard", environ, tmp_path / "run") as process:
+        answers = [search(process, small) for _ in range(5)]
+        assert answers == [503] * 5
+        assert process.heard() is None, "it has not begun to serve"
+        Path(environ["ASKFLEET_DRAIN_FILE"]).unlink()
+        queued = process.connect()
+        queued.request("GET", "/readyz")
+        pipe = os.open(slow / "manifest.json", os.O_WRONLY)
+        os.write(pipe, manifest)
+        os.close(pipe)
+        process.ready()
+        assert queued.getresponse().status == 200, "the flag went: it waited instead"
+        queued.close()
+        assert search(process, small) == 200
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_the_first_503_comes_before_ready(
+    small: SmallGeneration,
+    environ: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A connection made right after exec: how long until it is told, against READY."""
+    Path(environ["ASKFLEET_DRAIN_FILE"]).touch()
+    told, took = [], []
+    for attempt in range(TRIES):
+        with service("shard", environ, tmp_path / f"run-{attempt}") as process:
+            assert search(process, small) == 503
+            told.append(time.monotonic() - process.started)
+            took.append(process.ready())
+        if told[-1] < took[-1]:
+            break
+    with capsys.disabled():
+        sys.stdout.write(f" 503 after {told[-1]:.2f} s, READY after {took[-1]:.2f} s ")
+    assert told[-1] < took[-1]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
+# This checkout's services, wherever the virtualenv has another one installed from.
+ROOT = Path(__file__).parents[2]
 GUNICORN = Path(sys.executable).with_name("gunicorn")
 # What systemd does between fork and exec: the socket becomes descriptor 3, LISTEN_PID our own.
 LAUNCH = (
@@ -50,7 +52,12 @@ class ServiceProcess:
         self.listener: socket.socket | None = None
         self.port = 0
         fds: tuple[int, ...] = ()
-        own = {"NOTIFY_SOCKET": address, "PATH": os.environ["PATH"], **environ}
+        own = {
+            "NOTIFY_SOCKET": address,
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            **environ,
+        }
         if activated:
             self.listener = socket.create_server(("127.0.0.1", 0))
             self.port = self.listener.getsockname()[1]

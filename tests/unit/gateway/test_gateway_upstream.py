@@ -48,7 +48,9 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.peers.add(self.client_address)
         self.server.requests.append((self.path, dict(self.headers), body))
-        status, headers, content = self.server.answers.get(self.path.partition("?")[0], self.server.answer)()
+        status, headers, content = self.server.answers.get(
+            self.path.partition("?")[0], self.server.answer
+        )()
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)

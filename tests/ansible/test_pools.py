@@ -1,0 +1,156 @@
+"""The real nginx with the rendered pools and edge, before replicas that are the test's own."""
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import jinja2
+import msgspec
+import numpy as np
+import pytest
+import requests
+from ansible_sources import ROOT
+
+from app.gateway.upstream import Call, Upstream, UpstreamError, new_session
+
+MODEL, GENERATION = "0123456789abcdef", "20260101T000000Z-01234567"
+QUERIES = np.eye(2, 4, dtype=np.float32)
+FOUND = msgspec.json.encode({"generation": GENERATION, "shard": 0, "results": [[], []]})
+
+
+class Replica(ThreadingHTTPServer):
+    """Answers every request with ``status`` and ``body``; keeps paths and headers."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.status, self.body = 200, FOUND
+        self.requests: list[tuple[str, dict[str, str]]] = []
+
+    def lacks_the_generation(self) -> None:
+        self.status, self.body = 409, b'{"code":"generation_not_loaded"}'
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Replica
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests.append((self.path, dict(self.headers)))
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def log_message(self, *_: object) -> None:
+        """A test prints nothing."""
+
+
+@pytest.fixture
+def replicas() -> Iterator[list[Replica]]:
+    servers = [Replica() for _ in range(2)]
+    for server in servers:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield servers
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture
+def ports(replicas: list[Replica], tmp_path: Path) -> Iterator[dict[str, int]]:
+    """nginx as on a host that is edge and gateway; the ports of its pool and its edge."""
+    ports = {"pool": free_port(), "edge": free_port()}
+    addresses = [replica.address for replica in replicas]
+    loader = jinja2.FileSystemLoader(ROOT / "templates/nginx")
+    template = jinja2.Environment(loader=loader, trim_blocks=True).get_template("nginx.conf.j2")  # noqa: S701  # no HTML
+    text = template.render(
+        ansible_managed="a test",
+        nginx_user="root",
+        nginx_run_dir=tmp_path,
+        nginx_log_dir=tmp_path,
+        nginx_temp_dir=tmp_path,
+        nginx_deadline_seconds=5,
+        nginx_gateways=addresses,
+        nginx_host={
+            "pools": [{"name": "shard-0", "port": ports["pool"], "replicas": addresses}],
+            "edge": {"address": "127.0.0.1", "port": ports["edge"]},
+        },
+    )
+    config = tmp_path / "nginx.conf"
+    config.write_text(text)
+    command = ["nginx", "-c", config, "-e", tmp_path / "error.log", "-g", "daemon off;"]
+    with subprocess.Popen(command) as nginx:
+        ends = time.monotonic() + 10
+        while socket.socket().connect_ex(("127.0.0.1", ports["edge"])):
+            assert time.monotonic() < ends, "nginx does not listen"
+            time.sleep(0.05)
+        yield ports
+        nginx.terminate()
+
+
+def search(ports: dict[str, int]) -> list[list[object]]:
+    with new_session(2) as session:
+        upstream = Upstream(session, "http://no", (f"http://127.0.0.1:{ports['pool']}",))
+        call = Call(time.monotonic() + 10, {"X-Request-ID": "r-1"})
+        return upstream.search(0, QUERIES, GENERATION, MODEL, 3, call)  # type: ignore[return-value]  # hits
+
+
+def test_a_replica_that_lacks_the_generation_costs_nobody_an_answer(
+    ports: dict[str, int], replicas: list[Replica]
+) -> None:
+    replicas[0].lacks_the_generation()
+    assert [search(ports) for _ in range(20)] == [[[], []]] * 20
+    assert replicas[0].requests, "nginx chose it, and the gateway asked the other"
+    assert {path for path, _ in replicas[1].requests} == {f"/search?generation={GENERATION}&k=3"}
+    assert all(headers["X-Request-ID"] == "r-1" for _, headers in replicas[1].requests)
+
+
+def test_when_all_lack_it_the_error_is_the_409(
+    ports: dict[str, int], replicas: list[Replica]
+) -> None:
+    for replica in replicas:
+        replica.lacks_the_generation()
+    with pytest.raises(UpstreamError, match="409 generation_not_loaded"):
+        search(ports)
+    assert sum(len(replica.requests) for replica in replicas) == 3
+
+
+def test_a_replica_is_asked_by_its_number_alone(
+    ports: dict[str, int], replicas: list[Replica]
+) -> None:
+    replicas[1].status = 503
+    url = f"http://127.0.0.1:{ports['pool']}/replica"
+    assert requests.post(f"{url}/0/search?k=1", data=b"x", timeout=10).status_code == 200
+    assert requests.post(f"{url}/1/search?k=1", data=b"x", timeout=10).status_code == 503
+    assert [len(replica.requests) for replica in replicas] == [1, 1]
+    assert replicas[0].requests[0][0] == "/search?k=1"
+    for other in ("2/search", "x/search", ""):
+        assert requests.post(f"{url}/{other}", data=b"x", timeout=10).status_code == 404
+    assert [len(replica.requests) for replica in replicas] == [1, 1]
+
+
+def test_the_edge_lets_nobody_choose_a_generation(
+    ports: dict[str, int], replicas: list[Replica]
+) -> None:
+    headers = {"Askfleet-Generation": GENERATION, "Askfleet-Canary": "1"}
+    url = f"http://127.0.0.1:{ports['edge']}/v1/search"
+    assert requests.post(url, data=b"x", headers=headers, timeout=10).status_code == 200
+    [(_, seen)] = [one for replica in replicas for one in replica.requests]
+    assert "Askfleet-Generation" not in seen
+    assert seen["Askfleet-Canary"] == "1"
