@@ -191,7 +191,8 @@ def askfleet_target(
         faults += [f"{host}: {lack}" for lack in askfleet_lack(served, target, record["model"])]
     if faults:
         return _no(*faults, _bring("Not everybody has it loaded", target))
-    return {"faults": [], "record": {**record, "memory": held[0]["memory"], "files": {}}}
+    nothing = {"files": {}, "model_files": {}, "source": "", "model_source": ""}  # is shipped
+    return {"faults": [], "record": {**record, "memory": held[0]["memory"], **nothing}}
 
 
 def _no(*faults: str) -> dict[str, Any]:
