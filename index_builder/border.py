@@ -17,12 +17,14 @@ def border_copies(
     cluster_shard: NDArray[np.int32],
     home: NDArray[np.int32],
     budget: int,
+    held: NDArray[np.bool_] | None = None,
 ) -> list[NDArray[np.int64]]:
     """Which documents each shard stores beside its own.
 
     A copy's worth is the ratio of two distances: to the nearest centroid of the home shard, over
     that to the nearest of the other shard; 1 is on the border. The worthiest are taken until the
-    budget is spent.
+    budget is spent. What is ``held`` already goes first: the budget grows and shrinks with the
+    corpus, and copies at the cut-off would come and go with it.
 
     Args:
         vectors: (n, dim) unit vectors.
@@ -30,6 +32,7 @@ def border_copies(
         cluster_shard: (clusters,) shard of each cluster.
         home: (n,) shard of each document.
         budget: how many copies in all.
+        held: (n, shards) which documents a shard of the base stores, or None.
 
     Returns: per shard the ordinals of its copies, ascending.
     """
@@ -56,6 +59,7 @@ def border_copies(
         ratios.append(ratio[row, shard])
     ordinal, target = np.concatenate(ordinals), np.concatenate(targets)
     worth = np.concatenate(ratios)
-    best = np.lexsort((target, ordinal, -worth))[: max(budget, 0)]
+    new = np.zeros(len(worth), dtype=np.bool_) if held is None else ~held[ordinal, target]
+    best = np.lexsort((target, ordinal, -worth, new))[: max(budget, 0)]
     ordinal, target = ordinal[best], target[best]
     return [np.sort(ordinal[target == shard]) for shard in range(shards)]

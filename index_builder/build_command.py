@@ -72,6 +72,13 @@ def add_build(commands: Any) -> None:
         "--work", type=Path, metavar="DIR", help="where unfinished work is kept (default OUT/.work)"
     )
     parser.add_argument("--shards", type=int, required=True, metavar="N")
+    parser.add_argument(
+        "--base",
+        type=Path,
+        metavar="DIR",
+        help="a sealed generation to build on: its clusters, placement and rows are kept, so that "
+        "a small change of the corpus is a small transfer",
+    )
     shape = parser.add_argument_group("shape of the index")
     shape.add_argument(
         "--index", default="auto", help="auto (by size), exact, or a FAISS factory string"
@@ -117,11 +124,14 @@ def _run(arguments: argparse.Namespace) -> int:
     check_settings(settings)
     if bool(arguments.corpus) == bool(arguments.course_clusters):
         raise BuildError("give either --corpus or --course-clusters")
+    if arguments.base and arguments.course_clusters:
+        raise BuildError("--base has clusters of its own: give it with --corpus")
     progress = Progress()
     work: Path = arguments.work or arguments.out / ".work"
     if arguments.corpus:
         corpus = ingest(arguments.corpus, _own(work, arguments.corpus), arguments.max_bad, progress)
-        inputs = Inputs(corpus, arguments.model, _questions(arguments, work, progress))
+        questions = _questions(arguments, work, progress)
+        inputs = Inputs(corpus, arguments.model, questions, base=arguments.base)
     else:
         inputs = read_course_input(
             arguments.course_clusters,

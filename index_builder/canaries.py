@@ -10,6 +10,7 @@ from app.generation.merge import merge
 from app.generation.routing import Router
 from app.generation.shard_index import ShardIndex
 from index_builder.document_rows import DocumentRows
+from index_builder.layout import Layout
 
 COUNT = 32
 K = 5
@@ -20,7 +21,7 @@ def make_canaries(
     vectors: NDArray[np.float32],
     router: Router,
     indexes: list[ShardIndex],
-    ordinals: list[NDArray[np.int64]],
+    layout: Layout,
 ) -> list[Canary]:
     """Ask documents spread over the corpus, route and merge, and keep the answers.
 
@@ -29,21 +30,21 @@ def make_canaries(
     """
     chosen = np.unique(np.linspace(0, len(vectors) - 1, COUNT).astype(np.int64))
     canaries = []
-    for ordinal in chosen.tolist():
-        query = np.ascontiguousarray(vectors[ordinal : ordinal + 1])
+    for place in chosen.tolist():
+        query = np.ascontiguousarray(vectors[place : place + 1])
         asked = np.flatnonzero(router.probe(query)[0]).tolist()
         found, scores = [], []
         for shard in asked:
             hits = indexes[shard].search(query, K)
             real = hits.rows[0] >= 0
-            found.append(ordinals[shard][hits.rows[0][real]])
+            found.append(layout.stored[shard][hits.rows[0][real]])
             scores.append(hits.scores[0][real])
         all_found, all_scores = np.concatenate(found), np.concatenate(scores)
-        best = merge(all_found, all_scores, K)
+        best = merge(layout.numbers[all_found], all_scores, K)
         documents = rows.get(all_found[best].tolist())
         canaries.append(
             Canary(
-                question=rows.get([ordinal])[0].text,
+                question=rows.get([place])[0].text,
                 ids=tuple(document.id for document in documents),
                 scores=tuple(float(score) for score in all_scores[best]),
             )

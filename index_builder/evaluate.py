@@ -78,14 +78,14 @@ def _without(rows: NDArray[np.int64], exclude: NDArray[np.int64]) -> NDArray[np.
 
 
 def found_by(
-    sample: Sample, indexes: list[ShardIndex], ordinals: list[NDArray[np.int64]]
+    sample: Sample, indexes: list[ShardIndex], stored: list[NDArray[np.int64]]
 ) -> NDArray[np.bool_]:
     """Which shards return which of the true answers: (m, 10, shards) booleans.
 
     A shard's answers are its own index's, so a lossy index shows here too.
     """
     found = np.zeros((len(sample.vectors), K, len(indexes)), dtype=np.bool_)
-    for shard, (index, own) in enumerate(zip(indexes, ordinals, strict=True)):
+    for shard, (index, own) in enumerate(zip(indexes, stored, strict=True)):
         rows = index.search(sample.vectors, K + 1).rows
         returned = np.where(rows >= 0, own[rows], -2)
         found[:, :, shard] = (sample.truth[:, :, None] == returned[:, None, :]).any(axis=2)

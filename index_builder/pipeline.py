@@ -18,13 +18,12 @@ from app.generation.model import Model
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
 from app.generation.shard_index import ShardIndex
 from index_builder import evaluate
-from index_builder.border import border_copies
+from index_builder.base import Base
 from index_builder.canaries import make_canaries
-from index_builder.cluster import Clusters, cluster, cluster_count, kept
 from index_builder.corpus.ingest import Ingested
 from index_builder.document_rows import DocumentRows
 from index_builder.embed import embed
-from index_builder.placement import place
+from index_builder.layout import Layout, lay_out, lay_out_on
 from index_builder.progress import Progress
 from index_builder.seal import Contents, existing, seal
 from index_builder.shards import build_index, choose_kind
@@ -61,7 +60,8 @@ class Inputs:
     """What a build starts from; see ``build``.
 
     ``labels`` and ``vectors`` come from course-project files; ``questions`` are real questions
-    to measure recall with, instead of leaving documents out one at a time.
+    to measure recall with, instead of leaving documents out one at a time. ``base`` is a sealed
+    generation whose clusters, placement and rows are kept.
     """
 
     corpus: Ingested
@@ -69,6 +69,7 @@ class Inputs:
     questions: tuple[str, ...] = ()
     labels: NDArray[np.int32] | None = None
     vectors: NDArray[np.float32] | None = None
+    base: Path | None = None
 
 
 def build(
@@ -86,7 +87,9 @@ def build(
     """
     out.mkdir(parents=True, exist_ok=True)
     model = Model.load(inputs.model)
-    inputs_hash = _inputs_hash(inputs, settings, model.fingerprint)
+    made_by = ModelRef(model.fingerprint, model.name, model.dim)
+    base = None if inputs.base is None else Base(inputs.base, made_by, settings.shards)
+    inputs_hash = _inputs_hash(inputs, settings, model.fingerprint, base)
     if found := existing(out, inputs_hash):
         return found, False
 
@@ -94,20 +97,17 @@ def build(
     if vectors is None:
         vectors = embed(inputs.corpus, inputs.model, work, processes=processes, progress=progress)
     progress.say("clustering")
-    clusters = _clusters(vectors, inputs.labels, settings)
-    cluster_shard = place(
-        clusters.sizes, clusters.affinity, clusters.centroids, settings.shards, settings.seed
-    )
-    stored = _stored(vectors, clusters, cluster_shard, settings)
+    layout = _layout(inputs, vectors, settings, base)
 
     with files.sealing(out) as unfinished:
         rows = DocumentRows(inputs.corpus.documents)
-        shards = _write_shards(unfinished, vectors, stored, cluster_shard, rows, settings, progress)
+        shards = _write_shards(unfinished, vectors, layout, rows, settings, base, progress)
         indexes = [
             ShardIndex.load(
                 unfinished / shard_dir(info.shard) / shard_index.NAME,
                 dim=model.dim,
                 count=info.documents,
+                rank=layout.ordinals(info.shard).__getitem__,
             )
             for info in shards
         ]
@@ -115,30 +115,30 @@ def build(
         sample = _sample(inputs, vectors, settings)
         routing = evaluate.choose_routing(
             sample,
-            evaluate.found_by(sample, indexes, stored),
-            clusters.centroids,
-            cluster_shard,
+            evaluate.found_by(sample, indexes, layout.stored),
+            layout.centroids,
+            layout.cluster_shard,
             (settings.recall_at_1, settings.recall_at_10),
         )
         router = Router(
-            clusters.centroids,
-            cluster_shard,
+            layout.centroids,
+            layout.cluster_shard,
             settings.shards,
             routing.temperature,
             routing.neighbours,
             routing.threshold,
         )
         (unfinished / "routing").mkdir()
-        np.save(unfinished / CENTROIDS, clusters.centroids, allow_pickle=False)
-        np.save(unfinished / CLUSTER_SHARD, cluster_shard, allow_pickle=False)
-        canaries = make_canaries(rows, vectors, router, indexes, stored)
+        np.save(unfinished / CENTROIDS, layout.centroids, allow_pickle=False)
+        np.save(unfinished / CLUSTER_SHARD, layout.cluster_shard, allow_pickle=False)
+        canaries = make_canaries(rows, vectors, router, indexes, layout)
         canary.write(unfinished / canary.NAME, canaries)
         progress.say("sealing")
         contents = Contents(
             inputs_hash=inputs_hash,
-            model=ModelRef(model.fingerprint, model.name, model.dim),
+            model=made_by,
             documents=len(vectors),
-            clusters=len(clusters.centroids),
+            clusters=len(layout.centroids),
             shards=shards,
             routing=routing,
             canaries=len(canaries),
@@ -146,61 +146,62 @@ def build(
         return seal(unfinished, out, contents), True
 
 
-def _clusters(
-    vectors: NDArray[np.float32], labels: NDArray[np.int32] | None, settings: Settings
-) -> Clusters:
-    if labels is not None:
-        return kept(vectors, labels)
-    return cluster(vectors, cluster_count(len(vectors), settings.shards), settings.seed)
-
-
-def _stored(
-    vectors: NDArray[np.float32],
-    clusters: Clusters,
-    cluster_shard: NDArray[np.int32],
-    settings: Settings,
-) -> list[NDArray[np.int64]]:
-    """Per shard the ordinals it stores, ascending: its own documents and border copies."""
-    home = cluster_shard[clusters.labels]
-    budget = int((settings.storage - 1.0) * len(vectors)) if settings.shards > 1 else 0
-    copies = border_copies(vectors, clusters.centroids, cluster_shard, home, budget)
-    return [
-        np.sort(np.concatenate([np.flatnonzero(home == shard), copies[shard]])).astype(np.int64)
-        for shard in range(settings.shards)
-    ]
+def _layout(
+    inputs: Inputs, vectors: NDArray[np.float32], settings: Settings, base: Base | None
+) -> Layout:
+    if base is not None:
+        base.open()
+        return lay_out_on(base, vectors, inputs.corpus, storage=settings.storage)
+    return lay_out(
+        vectors,
+        inputs.labels,
+        shards=settings.shards,
+        storage=settings.storage,
+        seed=settings.seed,
+    )
 
 
 def _write_shards(
     unfinished: Path,
     vectors: NDArray[np.float32],
-    stored: list[NDArray[np.int64]],
-    cluster_shard: NDArray[np.int32],
+    layout: Layout,
     rows: DocumentRows,
     settings: Settings,
+    base: Base | None,
     progress: Progress,
 ) -> tuple[ShardInfo, ...]:
     infos = []
-    total = sum(map(len, stored))
-    kind = choose_kind(total // len(stored), vectors.shape[1], settings.index)
+    total = sum(map(len, layout.stored))
+    mean = total // len(layout.stored)
     with progress.bar("indexing", total, "documents") as bar:
-        for shard, ordinals in enumerate(stored):
+        for shard, places in enumerate(layout.stored):
             part = unfinished / shard_dir(shard)
             part.mkdir()
-            built = build_index(vectors[ordinals], kind, settings.seed)
+            stream = rows.stream(places, layout.ordinals(shard))
+            trained = None
+            if base is None:
+                kind = choose_kind(mean, vectors.shape[1], settings.index)
+                documents.write(part / documents.NAME, stream)
+            else:
+                kind = base.kind(shard)
+                if settings.index != "auto":
+                    kind = choose_kind(mean, vectors.shape[1], settings.index)
+                trained = base.emptied(shard) if kind == base.kind(shard) else None
+                documents.write_over(part / documents.NAME, base.documents(shard), stream)
+            built = build_index(vectors[places], kind, settings.seed, trained)
             shard_index.write_index(built.index, part / shard_index.NAME)
-            documents.write(part / documents.NAME, rows.stream(ordinals))
             infos.append(
                 ShardInfo(
                     shard=shard,
-                    documents=len(ordinals),
-                    clusters=tuple(np.flatnonzero(cluster_shard == shard).tolist()),
+                    documents=len(places),
+                    clusters=tuple(np.flatnonzero(layout.cluster_shard == shard).tolist()),
                     index_kind=built.kind,
                     exact=built.exact,
                     recall=built.recall,
                     memory_bytes=sum(path.stat().st_size for path in part.iterdir()),
                 )
             )
-            bar.update(len(ordinals))
+            bar.update(len(places))
     return tuple(infos)
 
 
@@ -211,10 +212,12 @@ def _sample(inputs: Inputs, vectors: NDArray[np.float32], settings: Settings) ->
     return evaluate.questions(vectors, asked)
 
 
-def _inputs_hash(inputs: Inputs, settings: Settings, fingerprint: str) -> str:
+def _inputs_hash(inputs: Inputs, settings: Settings, fingerprint: str, base: Base | None) -> str:
     digest = hashlib.sha256()
     parts = [str(BUILDER), inputs.corpus.digest, fingerprint, *inputs.questions]
     parts.append(msgspec.json.encode(asdict(settings)).decode())
+    if base is not None:
+        parts.append(f"base {base.manifest.content_hash}")
     digest.update("\n".join(parts).encode())
     for array in (inputs.labels, inputs.vectors):
         digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())

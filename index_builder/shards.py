@@ -49,23 +49,21 @@ def choose_kind(count: int, dim: int, wanted: str) -> str:
     return f"IVF{int(4 * count**0.5)},{codes}"
 
 
-def build_index(vectors: NDArray[np.float32], kind: str, seed: int) -> BuiltIndex:
+def build_index(
+    vectors: NDArray[np.float32], kind: str, seed: int, trained: Any | None = None
+) -> BuiltIndex:
     """Train, fill and tune an index over unit vectors (n, dim); row i is vector i.
 
     Args:
         vectors: the shard's vectors.
         kind: a FAISS factory string, see ``choose_kind``.
         seed: of the samples for training and tuning.
+        trained: an empty index of that kind to fill, instead of training one.
 
     Raises: BuildError for a kind that FAISS does not know.
     """
     count, dim = vectors.shape
-    try:
-        index = faiss.index_factory(dim, kind, faiss.METRIC_INNER_PRODUCT)
-    except RuntimeError as error:
-        raise BuildError(
-            f"FAISS knows no index {kind!r}: use auto, exact or a factory string"
-        ) from error
+    index = _new(dim, kind) if trained is None else trained
     if not index.is_trained:
         index.train(_subset(vectors, TRAIN_LIMIT, seed))
     for start in range(0, count, TRAIN_LIMIT):
@@ -74,6 +72,15 @@ def build_index(vectors: NDArray[np.float32], kind: str, seed: int) -> BuiltInde
         return BuiltIndex(index, kind, 1.0, exact=True)
     recall = _tune(index, vectors, seed)
     return BuiltIndex(index, kind, recall, exact=False)
+
+
+def _new(dim: int, kind: str) -> Any:
+    try:
+        return faiss.index_factory(dim, kind, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise BuildError(
+            f"FAISS knows no index {kind!r}: use auto, exact or a factory string"
+        ) from error
 
 
 def _tune(index: Any, vectors: NDArray[np.float32], seed: int) -> float:

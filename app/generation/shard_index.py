@@ -6,6 +6,7 @@ product for batches, which rounds differently; here every question is searched t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from app.errors import GenerationError
 
 NAME = "index.faiss"
+
+Rank = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+"""The ordinals of rows: what decides between equal scores."""
 
 faiss.omp_set_num_threads(1)
 # Never the BLAS path, never the reservoir: one rounding and one rule for ties (earlier row wins).
@@ -33,28 +37,33 @@ class Hits:
 
 
 class ShardIndex:
-    """A searchable index over unit vectors; scores are inner products, best first."""
+    """A searchable index over unit vectors; scores are inner products, best first.
 
-    def __init__(self, index: Any) -> None:
+    Equal scores come in the order of ``rank``, or of the rows where there is none.
+    """
+
+    def __init__(self, index: Any, rank: Rank | None = None) -> None:
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise GenerationError("the index does not score by inner product")
         self._index = index
+        self._rank = rank
         self.dim: int = index.d
         self.count: int = index.ntotal
 
     @classmethod
-    def load(cls, path: Path, *, dim: int, count: int) -> ShardIndex:
+    def load(cls, path: Path, *, dim: int, count: int, rank: Rank | None = None) -> ShardIndex:
         """Map the file and touch it once, so that no question pays for page faults.
 
         Args:
             path: the index file.
             dim: dimension that the manifest promises.
             count: rows that the manifest promises.
+            rank: ordinals of rows, for ties.
 
         Raises: GenerationError naming what differs.
         """
         try:
-            index = cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC))
+            index = cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), rank)
         except RuntimeError as error:
             raise GenerationError(f"{path} is not a readable FAISS index: {error}") from error
         if (index.dim, index.count) != (dim, count):
@@ -68,10 +77,10 @@ class ShardIndex:
         return index
 
     def search(self, queries: NDArray[np.float32], k: int) -> Hits:
-        """The ``k`` nearest rows of each question (n, dim); ties by row number.
+        """The ``k`` nearest rows of each question (n, dim); ties by rank.
 
         FAISS keeps any of the rows that tie for the last place. So one more is asked for, and
-        more still while the last place is tied, before the lowest rows are taken.
+        more still while the last place is tied, before the lowest of them are taken.
         """
         count = len(queries)
         k = min(k, self.count)
@@ -85,9 +94,17 @@ class ShardIndex:
                 if asked == self.count or not tied:
                     break
                 asked = min(2 * asked, self.count)
-            best = np.lexsort((found, -found_scores))[:k]
+            best = np.lexsort((self._keys(found, found_scores), -found_scores))[:k]
             rows[place], scores[place] = found[best], found_scores[best]
         return Hits(rows, scores)
+
+    def _keys(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
+        """What decides between equal scores: ranks are looked up only where there are any."""
+        if self._rank is None or not (scores[1:] == scores[:-1]).any():
+            return rows
+        keys, real = rows.copy(), rows >= 0
+        keys[real] = self._rank(rows[real])
+        return keys
 
 
 def write_index(index: Any, path: Path) -> None:

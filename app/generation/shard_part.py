@@ -45,10 +45,13 @@ class ShardPart:
             )
         info = manifest.shards[shard]
         part = directory / shard_dir(shard)
-        index = ShardIndex.load(
-            part / shard_index.NAME, dim=manifest.model.dim, count=info.documents
-        )
         store = Documents(part / documents.NAME)
+        index = ShardIndex.load(
+            part / shard_index.NAME,
+            dim=manifest.model.dim,
+            count=info.documents,
+            rank=store.ordinals,
+        )
         if store.count != info.documents:
             raise GenerationError(
                 f"{part / documents.NAME} holds {store.count} documents, "

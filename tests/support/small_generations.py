@@ -60,17 +60,24 @@ def build_small(
     artefact: Path | None = None,
     vectors: NDArray[np.float32] | None = None,
     labels: NDArray[np.int32] | None = None,
+    documents: list[Document] | None = None,
+    base: Path | None = None,
     **settings: Any,
 ) -> SmallGeneration:
     """Build in ``root`` (models/, corpus/, generations/); 3 shards and exact search by default."""
     artefact = artefact or make_artefact(root / "models", b"small")
-    documents = documents_of(texts)
+    documents = documents_of(texts) if documents is None else documents
+    texts = [document.text for document in documents]
     vectors = vectors_of(texts) if vectors is None else vectors
     assert vectors.shape == (len(texts), DIM)
     out = root / "generations"
     manifest, new = build(
         Inputs(
-            ingest_documents(documents, root / "corpus"), artefact, vectors=vectors, labels=labels
+            ingest_documents(documents, root / "corpus"),
+            artefact,
+            vectors=vectors,
+            labels=labels,
+            base=base,
         ),
         Settings(**{"shards": 3, "index": "exact", "sample": 50, **settings}),
         out,

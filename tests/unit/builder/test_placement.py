@@ -77,3 +77,16 @@ def test_the_nearest_to_the_border_is_copied_first():
         vectors, centroids, np.array([0, 1], np.int32), np.zeros(3, np.int32), budget=1
     )
     assert [c.tolist() for c in copies] == [[], [2]]
+
+
+def test_a_copy_that_is_held_goes_before_a_worthier_one():
+    centroids = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    angles = np.array([0.05, 0.70, 0.78], dtype=np.float32)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    for held, copied in ((0, 2), (1, 1)):  # what is held but far from the border goes
+        holds = np.zeros((3, 2), dtype=bool)
+        holds[held, 1] = True
+        copies = border_copies(
+            vectors, centroids, np.array([0, 1], np.int32), np.zeros(3, np.int32), 1, holds
+        )
+        assert [c.tolist() for c in copies] == [[], [copied]]

@@ -4,10 +4,11 @@ import sqlite3
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from app.errors import GenerationError
-from app.generation.documents import BATCH, Documents, Row, write
+from app.generation.documents import BATCH, Documents, Row, write, write_over
 
 
 def rows(count: int) -> list[Row]:
@@ -35,6 +36,41 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(tmp_path / name, rows(500))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_ordinals_are_those_of_the_rows_in_that_order(tmp_path: Path) -> None:
+    write(tmp_path / "d.sqlite", rows(2 * BATCH))
+    wanted = np.arange(2 * BATCH)[::-1]
+    assert (Documents(tmp_path / "d.sqlite").ordinals(wanted) == wanted * 3).all()
+
+
+@pytest.mark.parametrize("count", [1, 2990, 3000, 3100])
+def test_a_store_over_another_holds_its_own_rows_and_keeps_the_pages_of_the_others(
+    tmp_path: Path, count: int
+) -> None:
+    base, path = tmp_path / "base", tmp_path / "d.sqlite"
+    write(base, rows(3000))
+    untouched = base.read_bytes()
+    wanted = rows(count)
+    if count > 1000:
+        wanted[1000] = wanted[1000]._replace(id="other", text="longer than it was " * 9)
+    write_over(path, base, wanted)
+    store = Documents(path)
+    assert store.fetch(range(store.count)) == dict(enumerate(wanted))
+    assert base.read_bytes() == untouched
+    assert (b"id-1000" in path.read_bytes()) is False
+    if count > 1000:
+        pages = [
+            {data[at : at + 4096] for at in range(0, len(data), 4096)}
+            for data in (untouched, path.read_bytes())
+        ]
+        assert len(pages[1] - pages[0]) <= 10, f"of {len(pages[0])} pages"
+
+
+def test_the_same_rows_over_the_same_store_are_its_bytes(tmp_path: Path) -> None:
+    write(tmp_path / "base", rows(500))
+    write_over(tmp_path / "d.sqlite", tmp_path / "base", rows(500))
+    assert (tmp_path / "d.sqlite").read_bytes() == (tmp_path / "base").read_bytes()
 
 
 def test_names_that_a_uri_would_misread(tmp_path: Path) -> None:

@@ -56,6 +56,35 @@ def test_equal_scores_come_by_row_whatever_k_is(kinds: list[int], k: int, seed: 
     assert hits.rows[0].tolist() == expected[:k]
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(1, 30), st.integers(0, 10**6)
+)
+def test_equal_scores_come_by_rank_where_rows_are_in_another_order(
+    kinds: list[int], k: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    vectors, query = unit(rng, 5)[kinds], unit(rng, 1)
+    ordinals = rng.permutation(len(kinds)) * 3
+    in_order = np.argsort(ordinals)
+    index = faiss.IndexFlatIP(DIM)
+    index.add(vectors)
+    hits = ShardIndex(index, ordinals.__getitem__).search(query, k)
+    by_row = flat(np.ascontiguousarray(vectors[in_order])).search(query, k)
+    assert ordinals[hits.rows].tolist() == ordinals[in_order][by_row.rows].tolist()
+    assert hits.scores.tolist() == by_row.scores.tolist()
+
+
+def test_rows_that_were_not_found_have_no_rank() -> None:
+    vectors = unit(np.random.default_rng(3), 64)
+    index = faiss.index_factory(DIM, "IVF16,Flat", faiss.METRIC_INNER_PRODUCT)
+    index.train(vectors)
+    index.add(vectors)
+    hits = ShardIndex(index, (np.arange(64) * 2).__getitem__).search(vectors[:1], 30)
+    assert (hits.rows[0, -2:] == -1).all()
+    assert hits.rows[0, 0] == 0
+
+
 @pytest.mark.parametrize("kind", ["Flat", "PQ4x4fs,RFlat", "IVF4,Flat"])
 @pytest.mark.parametrize("count", [1, 3, 19, 20, 21, 64, 257])
 def test_the_same_bits_alone_or_in_a_batch(kind: str, count: int) -> None:

@@ -1,0 +1,141 @@
+"""A sealed generation as the base of the next one: what stays as it is, so that little is sent."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import BuildError
+from app.generation import documents, shard_index
+from app.generation.manifest import Manifest, ModelRef, shard_dir
+from app.generation.routing import Router
+from index_builder.cluster import Clusters, assign
+from index_builder.corpus.ingest import Ingested
+
+# A shard may hold this many times the mean before a new placement is worth sending everything.
+MAX_LOAD = 1.3
+INSTEAD = "build without --base"
+
+
+class Base:
+    """The generation in ``directory``, to build another one of the same model and shards on.
+
+    Raises: GenerationError when it is not sealed, BuildError when model or shards differ.
+    """
+
+    def __init__(self, directory: Path, model: ModelRef, shards: int) -> None:
+        self._directory = directory
+        self.manifest = Manifest.load(directory)
+        made_by = self.manifest.model.fingerprint
+        if made_by != model.fingerprint:
+            raise BuildError(
+                f"--base {directory} was made by model {made_by}, this build has "
+                f"{model.fingerprint}: use that model, or {INSTEAD}"
+            )
+        if len(self.manifest.shards) != shards:
+            raise BuildError(
+                f"--base {directory} has {len(self.manifest.shards)} shards, this build has "
+                f"{shards}: use as many, or {INSTEAD}"
+            )
+        router = Router.load(directory, self.manifest)
+        self.centroids, self.cluster_shard = router.centroids, router.cluster_shard
+        self._ordinals: list[NDArray[np.int64]] = []
+
+    def open(self) -> None:
+        """Check every file and read the documents' ordinals; raises GenerationError."""
+        shards = range(len(self.manifest.shards))
+        self.manifest.verify(self._directory, shards, routing=True)
+        for shard in shards:
+            with closing(sqlite3.connect(self._uri(shard), uri=True)) as connection:
+                found = connection.execute("SELECT ordinal FROM documents ORDER BY local")
+                self._ordinals.append(np.fromiter((row[0] for row in found), dtype=np.int64))
+
+    def clusters(self, vectors: NDArray[np.float32]) -> Clusters:
+        """Every document (n, dim) in the cluster of its nearest centroid of the base.
+
+        Raises: BuildError when a cluster is empty now, or a shard too full.
+        """
+        clusters = assign(vectors, self.centroids)
+        empty = len(self.centroids) - len(clusters.centroids)
+        if empty:
+            raise BuildError(
+                f"--base {self._directory}: {empty} of its {len(self.centroids)} clusters would "
+                f"hold no document: {INSTEAD}"
+            )
+        load = np.bincount(self.cluster_shard, weights=clusters.sizes)
+        fullest = int(load.argmax())
+        if load[fullest] > MAX_LOAD * load.mean():
+            raise BuildError(
+                f"--base {self._directory} has grown out of balance: shard {fullest} would hold "
+                f"{load[fullest] / load.mean():.2f} times the mean, {MAX_LOAD} is the most: "
+                f"{INSTEAD}"
+            )
+        return clusters
+
+    def number(self, corpus: Ingested) -> NDArray[np.int64]:
+        """The ordinal of each document of ``corpus``, by place: (n,).
+
+        A document whose id the base knows keeps its ordinal; the others go on from the highest,
+        in the order of the corpus. So equal scores come in corpus order, what is new last.
+        """
+        numbers = np.full(corpus.count, -1, dtype=np.int64)
+        for shard in range(len(self.manifest.shards)):
+            with closing(
+                sqlite3.connect(documents.read_only(corpus.documents), uri=True)
+            ) as connection:
+                connection.execute("ATTACH ? AS base", (self._uri(shard),))
+                for place, ordinal in connection.execute(
+                    "SELECT corpus.ordinal, held.ordinal FROM base.documents AS held "
+                    "CROSS JOIN main.documents AS corpus ON corpus.id = held.id"
+                ):
+                    numbers[place] = ordinal
+        new = np.flatnonzero(numbers < 0)
+        numbers[new] = max(int(own.max()) for own in self._ordinals) + 1 + np.arange(len(new))
+        return numbers
+
+    def held(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which documents, by ordinal, each shard of the base stores: (n, shards)."""
+        return np.stack([np.isin(numbers, own) for own in self._ordinals], axis=1)
+
+    def arrange(
+        self, shard: int, places: NDArray[np.int64], numbers: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """The places that a shard stores, in the order of its rows.
+
+        What the base's shard holds stays in its row. The others, by ordinal, fill the rows of what
+        has gone, and go on at the end; where the shard has shrunk, so do the base's last rows.
+        """
+        by_number = places[np.argsort(numbers[places])]
+        wanted = numbers[by_number]
+        rows = np.full(len(places), -1, dtype=np.int64)
+        before = self._ordinals[shard][: len(places)]
+        stays = np.isin(before, wanted)
+        rows[: len(before)][stays] = before[stays]
+        rows[rows < 0] = np.setdiff1d(wanted, before[stays])
+        return by_number[np.searchsorted(wanted, rows)]
+
+    def kind(self, shard: int) -> str:
+        """The FAISS factory string of a shard's index."""
+        return self.manifest.shards[shard].index_kind
+
+    def emptied(self, shard: int) -> Any:
+        """A shard's index without its vectors, trained as it was, to be filled again."""
+        index = faiss.read_index(str(self._part(shard) / shard_index.NAME))
+        index.reset()
+        return index
+
+    def documents(self, shard: int) -> Path:
+        """A shard's document store."""
+        return self._part(shard) / documents.NAME
+
+    def _uri(self, shard: int) -> str:
+        return documents.read_only(self.documents(shard))
+
+    def _part(self, shard: int) -> Path:
+        return self._directory / shard_dir(shard)

@@ -1,0 +1,101 @@
+"""Where everything goes: clusters, their shards, and which rows of which shard hold a document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index_builder.base import Base
+from index_builder.border import border_copies
+from index_builder.cluster import Clusters, cluster, cluster_count, kept
+from index_builder.corpus.ingest import Ingested
+from index_builder.placement import place
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where everything goes. A document's place is that in the corpus, from 0.
+
+    Attributes:
+        centroids: (clusters, dim) float32, unit length.
+        cluster_shard: (clusters,) int32, the shard of each cluster.
+        stored: per shard the places it stores, own documents and border copies, in row order.
+        numbers: (n,) int64, the ordinal of each document; without a base its place.
+    """
+
+    centroids: NDArray[np.float32]
+    cluster_shard: NDArray[np.int32]
+    stored: list[NDArray[np.int64]]
+    numbers: NDArray[np.int64]
+
+    def ordinals(self, shard: int) -> NDArray[np.int64]:
+        """The ordinals that a shard stores, in row order."""
+        return self.numbers[self.stored[shard]]
+
+
+def lay_out(
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.int32] | None,
+    *,
+    shards: int,
+    storage: float,
+    seed: int,
+) -> Layout:
+    """Cluster and place anew.
+
+    Args:
+        vectors: (n, dim) unit vectors.
+        labels: (n,) given clusters to keep, or None.
+        shards: how many.
+        storage: stored documents over documents, at most.
+        seed: of everything random.
+
+    Raises: BuildError when there are too few documents.
+    """
+    if labels is not None:
+        clusters = kept(vectors, labels)
+    else:
+        clusters = cluster(vectors, cluster_count(len(vectors), shards), seed)
+    cluster_shard = place(clusters.sizes, clusters.affinity, clusters.centroids, shards, seed)
+    stored = _stored(vectors, clusters, cluster_shard, storage, None)
+    return Layout(
+        clusters.centroids, cluster_shard, [np.sort(own) for own in stored], np.arange(len(vectors))
+    )
+
+
+def lay_out_on(
+    base: Base, vectors: NDArray[np.float32], corpus: Ingested, *, storage: float
+) -> Layout:
+    """Keep the base's clusters, their shards, and whatever row it can; see ``lay_out``.
+
+    Raises: BuildError when the base has grown out of balance.
+    """
+    clusters = base.clusters(vectors)
+    numbers = base.number(corpus)
+    stored = _stored(vectors, clusters, base.cluster_shard, storage, base.held(numbers))
+    return Layout(
+        base.centroids,
+        base.cluster_shard,
+        [base.arrange(shard, own, numbers) for shard, own in enumerate(stored)],
+        numbers,
+    )
+
+
+def _stored(
+    vectors: NDArray[np.float32],
+    clusters: Clusters,
+    cluster_shard: NDArray[np.int32],
+    storage: float,
+    held: NDArray[np.bool_] | None,
+) -> list[NDArray[np.int64]]:
+    """Per shard the places it stores: its own documents, then border copies."""
+    shards = int(cluster_shard.max()) + 1
+    home = cluster_shard[clusters.labels]
+    budget = int((storage - 1.0) * len(vectors)) if shards > 1 else 0
+    copies = border_copies(vectors, clusters.centroids, cluster_shard, home, budget, held)
+    return [
+        np.concatenate([np.flatnonzero(home == shard), copies[shard]]).astype(np.int64)
+        for shard in range(shards)
+    ]
