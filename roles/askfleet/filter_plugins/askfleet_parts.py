@@ -1,4 +1,4 @@
-"""Filters that say what each host has to hold of a generation, and what bringing it there would move."""
+"""Filters that say what each host has to hold of a generation, and what an update would move."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def askfleet_parts(host: Json, new: Json, data_dir: str, program: str) -> list[d
         program: the command askfleet on the host.
 
     Returns:
-        Parts, each with `name`, `kind`, `id`, `home`, `path`, `staged`, `source`, `files` (name -> size,
-        sha256), `filters` (of rsync) and `verify` (the command that checks it, the directory to be added).
+        Parts, each with `name`, `kind`, `id`, `home`, `path`, `staged`, `source`, `files` (name ->
+        size, sha256), `filters` (of rsync) and `verify` (the command that checks it, the directory
+        to be added).
     """
     kinds = {service["kind"] for service in host["services"]}
     shards = [service for service in host["services"] if service["kind"] == "shard"]
@@ -127,8 +128,9 @@ def askfleet_plan(fleet: Json, looks: Mapping[str, Json], new: Json) -> dict[str
         rows.append((name, _readable(sends[name]), told or "-", restarts or "none", memory))
     was = " and ".join(live) or "nothing"
     head = (
-        f"Generation {new['generation']} ({new['documents']} documents, {len(new['memory'])} shards, "
-        f"model {new['model']}) after {was}; {_readable(sum(sends.values()))} to send at most:"
+        f"Generation {new['generation']} ({new['documents']} documents, {len(new['memory'])} "
+        f"shards, model {new['model']}) after {was}; "
+        f"{_readable(sum(sends.values()))} to send at most:"
     )
     return {"faults": faults, "lines": [head, *_table(rows)], "sends": sends, "live": live}
 
@@ -142,7 +144,7 @@ def _live(looks: Mapping[str, Json]) -> list[str]:
 def _memory(
     services: Sequence[Json], look: Json, live: Sequence[str], new: Json
 ) -> tuple[int, int]:
-    """Bytes that this host's shards map now, and once the new generation is served beside the live."""
+    """Bytes that this host's shards map now, and once they serve the new beside the live."""
     shards = [service["shard"] for service in services if service["kind"] == "shard"]
     held = look["held"]["generations"]
 

@@ -8,15 +8,25 @@ from typing import Any
 Json = Mapping[str, Any]
 
 ALL = ("encoders", "shards", "gateways")
-# Step -> the groups that take it, what it registers, the fact that says it is done, its name in a message.
+# Step -> the groups that take it, what it registers, the fact that says it is done, its name.
 STEPS = {
     "look": (ALL, "activation_look", "", "being looked at"),
     "lock": (("gateways",), "activation_lock", "", "taking the lock"),
     "stage": (ALL, "staging_sent", "staging_done", "staging"),
-    "encoder": (("encoders",), "activation_switch", "activation_switched_encoder", "activating encoder"),
+    "encoder": (
+        ("encoders",),
+        "activation_switch",
+        "activation_switched_encoder",
+        "activating encoder",
+    ),
     "shard": (("shards",), "activation_switch", "activation_switched_shard", "activating shard"),
     "confirm": (("encoders", "shards"), "activation_confirm", "", "confirming what it serves"),
-    "gateway": (("gateways",), "activation_switch", "activation_switched_gateway", "activating gateway"),
+    "gateway": (
+        ("gateways",),
+        "activation_switch",
+        "activation_switched_gateway",
+        "activating gateway",
+    ),
 }
 
 
@@ -37,8 +47,8 @@ def askfleet_progress(
         allowed: how many hosts may be lost.
 
     Returns:
-        `faults`: what was noted, or why the lost hosts are too many; `lost`: hosts that did not answer;
-        `behind`: hosts that have not done a step; `good`: whether the next step may begin.
+        `faults`: what was noted, or why the lost hosts are too many; `lost`: hosts that did not
+        answer; `behind`: hosts that have not done a step; `good`: whether the next step may begin.
     """
     faults = [hostvars[host].get("activation_fault") for host in _everybody(groups)]
     faults = [fault for fault in faults if fault]
@@ -79,7 +89,10 @@ def _done(result: Any) -> bool:
 def _uncovered(fleet: Json, lost: Mapping[str, str]) -> Iterable[str]:
     """What nobody would be left to serve."""
     pools = [(f"shard {shard['id']}", shard["hosts"]) for shard in fleet["shards"]]
-    pools += [("the encoder", fleet["encoders"]["hosts"]), ("the gateway", fleet["gateways"]["hosts"])]
+    pools += [
+        ("the encoder", fleet["encoders"]["hosts"]),
+        ("the gateway", fleet["gateways"]["hosts"]),
+    ]
     for name, hosts in pools:
         if not set(hosts) - set(lost):
             yield f"{', '.join(hosts)}: nobody is left to serve {name}: bring one of them back"
@@ -104,8 +117,9 @@ def askfleet_wanted(
         data_dir: directory of generations and models on a host.
 
     Returns:
-        Targets of `current` and `previous`. A gateway's `previous` is what it leaves. Shards and encoders keep as
-        `previous` what gateways serve now, so that nothing in use is ever unloaded, else what they served before.
+        Targets of `current` and `previous`. A gateway's `previous` is what it leaves. Shards and
+        encoders keep as `previous` what gateways serve now, so that nothing in use is ever
+        unloaded; where they have not got that, the `previous` that they have.
     """
     own = looks[host]["links"][kind]
     home = f"{data_dir}/{'models' if kind == 'encoder' else 'generations'}"
@@ -145,7 +159,7 @@ def askfleet_stand_in(
 
 
 def askfleet_lack(health: Mapping[str, Json], generation: str, model: str) -> list[str]:
-    """Name the services of a host that are not well, or have not loaded what is about to be asked of them."""
+    """Name the services of a host that are not well, or lack what is about to be asked of them."""
     faults = []
     for name, body in health.items():
         ids = (body.get("models") or body.get("generations") or {}).values()
@@ -158,18 +172,18 @@ def askfleet_lack(health: Mapping[str, Json], generation: str, model: str) -> li
 
 
 def askfleet_target(
-    looked: Mapping[str, Json], fleet: Json, groups: Mapping[str, Sequence[str]], wanted: str
+    looked: Mapping[str, Json], groups: Mapping[str, Sequence[str]], wanted: str
 ) -> dict[str, Any]:
     """Find what a rollback goes back to.
 
     Args:
         looked: what the look at each host that answers registered.
-        fleet: the topology.
         groups: Ansible's `groups`.
         wanted: an id, or `previous`.
 
     Returns:
-        `faults`: why it cannot be; `record`: `generation`, `model`, `documents`, `memory` of the target.
+        `faults`: why it cannot be; `record`: `generation`, `model`, `documents`, `memory` of the
+        target.
     """
     looks = {host: told["look"] for host, told in looked.items()}
     gateways = [host for host in groups["gateways"] if host in looks]
@@ -178,7 +192,10 @@ def askfleet_target(
         return _no("There is nothing to go back to: no gateway has a previous generation.")
     if wanted == "previous" and len(ids) > 1:
         told = ", ".join(sorted(one or "none" for one in ids))
-        return _no(f"The gateways differ in what they served before ({told}): name one with -e generation=ID.")
+        return _no(
+            f"The gateways differ in what they served before ({told}): "
+            "name one with -e generation=ID."
+        )
     target = ids.pop() if wanted == "previous" else wanted
     held = [looks[g]["held"]["generations"].get(target) for g in gateways]
     missing = [g for g, told in zip(gateways, held, strict=True) if not told]

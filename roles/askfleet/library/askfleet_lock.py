@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: the lock that keeps two changes of a fleet apart, as one gateway host holds it."""
+"""Ansible module: the lock that keeps two changes of a fleet apart, as one host holds it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ DOCUMENTATION = r"""
 module: askfleet_lock
 short_description: Take or give back the fleet's lock on a host
 description:
-  - The lock is a file that says who holds it. It is taken where nobody holds it, where the same run does, or where the
-    holder is the one named by C(replaces); else the module fails and names the holder.
+  - The lock is a file that says who holds it. It is taken where nobody holds it, where the same
+    run does, or where the holder is the one named by C(replaces); else the module fails and names
+    the holder.
 options:
   path:
     description: The lock's file.

@@ -63,8 +63,9 @@ RETURN = r"""
 look:
   description: >-
     C(release), C(releases), C(links) (by kind), C(held) (generations and models: C(files) that are
-    there with their sha256, C(memory) in bytes by shard, C(model), C(documents)), C(whole), C(health) and C(units) (by service), C(disk) and
-    C(memory) in bytes, C(lock), C(journal).
+    there with their sha256, C(memory) in bytes by shard, C(model), C(documents)), C(whole) (by
+    part), C(health) and C(units) (by service), C(drained) (services whose drain flag is there),
+    C(disk) and C(memory) in bytes, C(lock), C(journal).
   type: dict
   returned: success
 """
@@ -73,7 +74,7 @@ CHUNK = 1 << 20
 
 
 def held(directory: Path, record: str) -> dict[str, dict]:
-    """Return of each sealed directory what is there: `files` of the right size, `memory` by shard."""
+    """Return by sealed directory what is there: `files` of the right size, `memory` by shard."""
     found = {}
     for path in sorted(directory.glob(f"[!.]*/{record}")):
         try:

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: bring a staged generation or model into service on one host, or leave all as it was."""
+"""Ansible module: bring what is staged into service on one host, or leave all as it was."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ DOCUMENTATION = r"""
 module: askfleet_switch
 short_description: Flip the links of one kind of service on a host, and prove that it serves
 description:
-  - Verifies the part, then flips. Encoders and shards are drained and restarted; a gateway that runs is asked the
-    canaries of the new generation first and then follows its link without a restart.
-  - When a step fails, the links go back and the services serve what they served; the module then fails with step and
-    reason. Every flip is noted in the host's journal. One switch at a time goes on on a host.
+  - Verifies the part, then flips. Encoders and shards are drained and restarted; a gateway that
+    runs is asked the canaries of the new generation first and then follows its link without a
+    restart.
+  - When a step fails, the links go back and the services serve what they served; the module then
+    fails with step and reason. Every flip is noted in the host's journal. One switch at a time goes
+    on on a host.
 options:
   kind:
     description: Which services of the host.
@@ -52,7 +54,7 @@ options:
     elements: str
     default: []
   canary:
-    description: Command that asks a gateway the canaries of the new generation; empty for other kinds.
+    description: Command that asks a gateway the new generation's canaries; empty for other kinds.
     type: list
     elements: str
     default: []
@@ -89,7 +91,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: C(activation_switched_KIND), what is returned here, so that other hosts know that this one has done it.
+  description: >-
+    C(activation_switched_KIND), what is returned here, so that other hosts know that this one has
+    done it.
   type: dict
   returned: success
 before:
