@@ -13,20 +13,10 @@ STEPS = {
     "look": (ALL, "activation_look", "", "being looked at"),
     "lock": (("gateways",), "activation_lock", "", "taking the lock"),
     "stage": (ALL, "staging_sent", "staging_done", "staging"),
-    "encoder": (
-        ("encoders",),
-        "activation_switch",
-        "activation_switched_encoder",
-        "activating encoder",
-    ),
-    "shard": (("shards",), "activation_switch", "activation_switched_shard", "activating shard"),
+    "encoder": (("encoders",), "", "activation_switched_encoder", "activating encoder"),
+    "shard": (("shards",), "", "activation_switched_shard", "activating shard"),
     "confirm": (("encoders", "shards"), "activation_confirm", "", "confirming what it serves"),
-    "gateway": (
-        ("gateways",),
-        "activation_switch",
-        "activation_switched_gateway",
-        "activating gateway",
-    ),
+    "gateway": (("gateways",), "", "activation_switched_gateway", "activating gateway"),
 }
 
 
@@ -40,7 +30,9 @@ def askfleet_progress(
     """Judge the steps taken so far.
 
     Args:
-        hostvars: variables of each host: what steps registered, and `activation_fault`.
+        hostvars: variables of each host: what steps registered, faults that were noted, and
+            `activation_silent`, the kinds whose switch was not answered (a host of several groups
+            registers each kind over the one before).
         fleet: the topology.
         groups: Ansible's `groups`.
         steps: names of STEPS that must be behind everybody.
@@ -50,17 +42,18 @@ def askfleet_progress(
         `faults`: what was noted, or why the lost hosts are too many; `lost`: hosts that did not
         answer; `behind`: hosts that have not done a step; `good`: whether the next step may begin.
     """
-    faults = [hostvars[host].get("activation_fault") for host in _everybody(groups)]
-    faults = [fault for fault in faults if fault]
+    names = ("activation_fault", "staging_fault")
+    noted = [hostvars[host].get(name) for host in _members(ALL, groups) for name in names]
+    faults = [fault for fault in noted if fault]
     lost: dict[str, str] = {}
     behind: list[str] = []
     for step in steps:
-        members, variable, fact, doing = STEPS[step]
-        for host in dict.fromkeys(h for group in members for h in groups.get(group, ())):
+        takers, variable, fact, doing = STEPS[step]
+        for host in _members(takers, groups):
             told = hostvars[host]
-            result = told.get(variable)
+            result = told.get(variable) or {}
             done = told.get(fact) or told.get("ansible_facts", {}).get(fact) if fact else result
-            if isinstance(result, Mapping) and result.get("unreachable"):
+            if result.get("unreachable") or step in told.get("activation_silent", ()):
                 lost.setdefault(host, f"{host}: {doing}: it does not answer (ssh)")
             elif not _done(done):
                 behind.append(host)
@@ -76,14 +69,14 @@ def askfleet_progress(
     }
 
 
-def _everybody(groups: Mapping[str, Sequence[str]]) -> Iterable[str]:
-    return dict.fromkeys(h for g in ("encoders", "shards", "gateways") for h in groups.get(g, ()))
+def _members(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    return dict.fromkeys(host for name in names for host in groups.get(name, ()))
 
 
 def _done(result: Any) -> bool:
     if not isinstance(result, Mapping):
         return bool(result)
-    return not (result.get("failed") or result.get("skipped"))
+    return bool(result) and not (result.get("failed") or result.get("skipped"))
 
 
 def _uncovered(fleet: Json, lost: Mapping[str, str]) -> Iterable[str]:
