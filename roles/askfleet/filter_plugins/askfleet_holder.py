@@ -27,7 +27,7 @@ def askfleet_holder(what: str) -> dict[str, str]:
 
 
 def askfleet_ended(holder: Json) -> bool:
-    """Whether a lock's holder is known to have ended: of this machine and boot, and not running."""
+    """Whether a lock's holder has ended for sure: of this machine and boot, and not running."""
     pid, _, started = str(holder.get("process", "")).partition(" ")
     return holder.get("machine") == _machine() and pid.isdigit() and _started(int(pid)) != started
 
@@ -46,9 +46,11 @@ def askfleet_lock_faults(looks: Mapping[str, Json]) -> list[str]:
 
 
 def _machine() -> str:
-    """This machine since it booted."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return boot.read_text(encoding="ascii").strip() if boot.exists() else socket.gethostname()
+    """This machine since it booted; containers of one kernel differ in what a pid means."""
+    boot, pids = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if not boot.exists():
+        return socket.gethostname()
+    return f"{boot.read_text(encoding='ascii').strip()} {pids.readlink()}"
 
 
 def _started(pid: int) -> str:

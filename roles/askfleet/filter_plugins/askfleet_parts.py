@@ -82,7 +82,8 @@ def askfleet_basis(part: Json, look: Json) -> str:
 def bytes_to_send(part: Json, look: Json) -> dict[str, int]:
     """Bytes that the host has not got: by directory of a generation, or of the model.
 
-    A generation's own files, which lie in no directory of it, are its `records`. A file counts whole; what rsync saves by sending differences comes off it.
+    A generation's own files, which lie in no directory of it, are its `records`. A file counts
+    whole; what rsync saves by sending differences comes off it.
     """
     if look["whole"].get(part["name"]):
         return {}
