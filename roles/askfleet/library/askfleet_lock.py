@@ -7,6 +7,7 @@ import fcntl
 import json
 from pathlib import Path
 
+from ansible.module_utils.askfleet_host import read_lock
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -66,7 +67,7 @@ def main() -> None:
     path, holder = Path(module.params["path"]), module.params["holder"]
     with path.with_suffix(".guard").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
-        was = _read(path)
+        was = read_lock(path)
         ours = was.get("run") == holder["run"]
         if module.params["state"] == "free":
             if ours and not module.check_mode:
@@ -84,16 +85,6 @@ def main() -> None:
             new.replace(path)
         # What is given back in the end is no change of the host.
         module.exit_json(changed=False, was=was)
-
-
-def _read(path: Path) -> dict:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        found = None
-    return found if isinstance(found, dict) else {"run": "unreadable", "by": "an unreadable file"}
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ class Switch:
                 self._wait(self.before)
             else:
                 self._restart(self.before, drain=self._params["drain"])
-        except StepError as error:
+        except (StepError, OSError) as error:
             return f"; and it did not come back: {error}"
         return ""
 
@@ -222,7 +222,7 @@ def main() -> None:
         entry = {**params["run"], "kind": params["kind"], "from": switch.before, "to": params["to"]}
         try:
             switch.forward()
-        except StepError as error:
+        except (StepError, OSError) as error:
             log = log_of(f"{service['unit']}.service" for service in params["services"])
             left = switch.back()
             seconds = round(time.monotonic() - start, 2)

@@ -20,8 +20,9 @@ class StepError(Exception):
 def check_startable(services: list[dict]) -> None:
     """Refuse before anything is stopped where systemd would not start it again."""
     for unit, state in unit_states(f"{service['unit']}.service" for service in services).items():
-        if state.get("LoadState") != "loaded":
-            raise StepError(f"{unit} cannot be started: systemd says it is {state['LoadState']}")
+        load = state.get("LoadState", "unknown")
+        if load != "loaded":
+            raise StepError(f"{unit} cannot be started: systemd says it is {load}")
 
 
 def restart(
