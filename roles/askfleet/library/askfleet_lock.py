@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from pathlib import Path
 
-from ansible.module_utils.askfleet_host import read_lock
+from ansible.module_utils.askfleet_host import alone, read_lock
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -65,8 +64,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     path, holder = Path(module.params["path"]), module.params["holder"]
-    with path.with_suffix(".guard").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
+    with alone(path.with_suffix(".guard"), check=module.check_mode):
         was = read_lock(path)
         ours = was.get("run") == holder["run"]
         if module.params["state"] == "free":

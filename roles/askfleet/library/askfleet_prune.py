@@ -70,7 +70,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    with host_lock(Path(module.params["state_dir"])):
+    with host_lock(Path(module.params["state_dir"]), check=module.check_mode):
         removed = old(Path(module.params["data_dir"]), module.params["keep"])
         for path in [] if module.check_mode else removed:
             shutil.rmtree(path)

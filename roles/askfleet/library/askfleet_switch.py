@@ -213,7 +213,7 @@ def main() -> None:
     )
     params = module.params
     state = Path(params["state_dir"])
-    with host_lock(state):
+    with host_lock(state, check=module.check_mode):
         start = time.monotonic()
         switch = Switch(params)
         needed = switch.needed()

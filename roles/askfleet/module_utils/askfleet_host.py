@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http.client import HTTPException
 from itertools import zip_longest
 from pathlib import Path
@@ -113,11 +113,19 @@ def read_lock(path: Path) -> dict:
 
 
 @contextmanager
-def host_lock(state_dir: Path) -> Iterator[None]:
-    """Let one change at a time go on here: a killed play's last task may still be at it."""
-    with (state_dir / "switch.lock").open("w") as file:
+def alone(path: Path, *, check: bool = False) -> Iterator[None]:
+    """Let one at a time in; a check changes nothing, so it waits for nobody and leaves no file."""
+    if check:
+        yield
+        return
+    with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def host_lock(state_dir: Path, *, check: bool = False) -> AbstractContextManager[None]:
+    """Let one change at a time go on here: a killed play's last task may still be at it."""
+    return alone(state_dir / "switch.lock", check=check)
 
 
 def note(state_dir: Path, entry: dict) -> None:
