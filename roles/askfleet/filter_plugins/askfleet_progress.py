@@ -180,6 +180,8 @@ def askfleet_target(
     """
     looks = {host: told["look"] for host, told in looked.items()}
     gateways = [host for host in groups["gateways"] if host in looks]
+    if not gateways:
+        return _no("No gateway answers.")
     ids = {_name(looks[g]["links"]["gateway"]["previous"]) for g in gateways}
     if wanted == "previous" and not ids - {""}:
         return _no("There is nothing to go back to: no gateway has a previous generation.")
@@ -192,8 +194,8 @@ def askfleet_target(
     target = ids.pop() if wanted == "previous" else wanted
     held = [looks[g]["held"]["generations"].get(target) for g in gateways]
     missing = [g for g, told in zip(gateways, held, strict=True) if not told]
-    if missing or not held:
-        return _no(_bring(f"{', '.join(missing) or 'No gateway'} does not hold {target}", target))
+    if missing:
+        return _no(_bring(f"{', '.join(missing)} does not hold {target}", target))
     record = {"generation": target, "model": held[0]["model"], "documents": held[0]["documents"]}
     faults = []
     for host, look in looks.items():
