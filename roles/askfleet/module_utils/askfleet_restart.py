@@ -1,4 +1,4 @@
-"""Restart services of a host so that nobody waits for it: drain, restart, wait until well, let traffic back."""
+"""Restart services of a host so that nobody waits: drain, restart, wait, let traffic back."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class StepError(Exception):
 def check_startable(services: list[dict]) -> None:
     """Refuse before anything is stopped where systemd would not start it again."""
     for unit, state in unit_states(f"{service['unit']}.service" for service in services).items():
-        if state.get("LoadState") != "loaded":
-            raise StepError(f"{unit} cannot be started: systemd says it is {state['LoadState']}")
+        load = state.get("LoadState", "unknown")
+        if load != "loaded":
+            raise StepError(f"{unit} cannot be started: systemd says it is {load}")
 
 
 def restart(
@@ -43,7 +44,8 @@ def restart(
         seconds: patience until every service is well.
         change: run while nothing asks.
 
-    Raises: StepError.
+    Raises:
+        StepError: a step failed; the drain flags are gone nevertheless.
     """
     flags = [Path(service["drain_file"]) for service in services] if drain else []
     try:
@@ -65,7 +67,8 @@ def restart(
 
 def stop(services: list[dict]) -> None:
     """Stop services where nothing is left to serve; the sockets with them."""
-    run(["systemctl", "stop", *(f"{s['unit']}{end}" for s in services for end in (".socket", ".service"))])
+    units = [f"{s['unit']}.{end}" for s in services for end in ("socket", "service")]
+    run(["systemctl", "stop", *units])
 
 
 def wait(services: list[dict], well: Callable[[dict, dict], bool], seconds: float) -> None:
