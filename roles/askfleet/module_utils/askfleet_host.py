@@ -94,9 +94,9 @@ def run(argv: list[str], timeout: float = 600.0) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def log_of(units: Iterable[str], lines: int = 15) -> list[str]:
-    """Return the end of the units' journal."""
-    options = [f"--unit={unit}" for unit in units]
+def log_of(units: Iterable[str], lines: int = 15, since: float = 0.0) -> list[str]:
+    """Return the end of the units' journal; `since` in seconds since 1970."""
+    options = [f"--since=@{int(since)}", *(f"--unit={unit}" for unit in units)]
     _, text, _ = run(["journalctl", "--no-pager", f"--lines={lines}", "--output=cat", *options])
     return text.splitlines()
 
