@@ -49,6 +49,7 @@ echo "askfleet $* (gateways: $served)" >> calls
 [ ! -e "$1.fails" ] || { cat "$1.fails" >&2; exit 1; }
 """
 JOURNALCTL = """#!/bin/sh
+cat ROOT/says 2>/dev/null
 echo "last words of $*"
 """
 
@@ -138,6 +139,10 @@ class FakeHost:
     def fails_with(self, service: Json, *generations: str) -> None:
         """Let a unit not start with some generations."""
         (self.root / f"units/{service['unit']}.service.fails").write_text(" ".join(generations))
+
+    def says(self, line: str) -> None:
+        """Let the services' journal hold a line."""
+        (self.root / "says").write_text(line + "\n")
 
     def command_fails(self, verb: str, words: str) -> None:
         (self.root / f"{verb}.fails").write_text(words)
