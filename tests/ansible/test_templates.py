@@ -18,7 +18,7 @@ TEMPLATES = [
 
 
 def render(play: Run, host: str, to: Path) -> Path:
-    gunicorn = to / "opt/current/bin/gunicorn"
+    gunicorn = to / "opt/current/bin/python"
     gunicorn.parent.mkdir(parents=True)
     gunicorn.write_text("#!/bin/sh\n")
     gunicorn.chmod(0o755)

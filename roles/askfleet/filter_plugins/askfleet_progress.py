@@ -13,6 +13,7 @@ STEPS = {
     "look": (ALL, "activation_look", "", "being looked at"),
     "lock": (("gateways",), "activation_lock", "", "taking the lock"),
     "stage": (ALL, "staging_sent", "staging_done", "staging"),
+    "rollout": (ALL, "services_rollout", "", "rolling out"),
     "encoder": (("encoders",), "activation_switch", "activation_switched_encoder", "activating encoder"),
     "shard": (("shards",), "activation_switch", "activation_switched_shard", "activating shard"),
     "confirm": (("encoders", "shards"), "activation_confirm", "", "confirming what it serves"),
@@ -128,10 +129,10 @@ def askfleet_wanted(
     return {"current": current, "previous": previous}
 
 
-def askfleet_stand_in(
-    looks: Mapping[str, Json], host: str, kind: str, fleet: Json, lost: Sequence[str]
-) -> bool:
-    """Whether, for every service of a kind on a host, another replica is there and well."""
+def askfleet_stood_in(
+    looks: Mapping[str, Json], host: str, fleet: Json, lost: Sequence[str]
+) -> list[str]:
+    """Name the services of a host for which another replica is there and well."""
 
     def well(other: str, service: str) -> bool:
         if other == host or other in lost or other not in looks:
@@ -140,8 +141,8 @@ def askfleet_stand_in(
 
     pools = {"encoder": fleet["encoders"]["hosts"], "gateway": fleet["gateways"]["hosts"]}
     pools.update({f"shard-{shard['id']}": shard["hosts"] for shard in fleet["shards"]})
-    names = [s["name"] for s in fleet["hosts"][host]["services"] if s["kind"] == kind]
-    return all(any(well(other, name) for other in pools[name]) for name in names)
+    names = [service["name"] for service in fleet["hosts"][host]["services"]]
+    return [name for name in names if any(well(other, name) for other in pools[name])]
 
 
 def askfleet_lack(health: Mapping[str, Json], generation: str, model: str) -> list[str]:
@@ -215,7 +216,7 @@ class FilterModule:
         return {
             "askfleet_progress": askfleet_progress,
             "askfleet_wanted": askfleet_wanted,
-            "askfleet_stand_in": askfleet_stand_in,
+            "askfleet_stood_in": askfleet_stood_in,
             "askfleet_lack": askfleet_lack,
             "askfleet_target": askfleet_target,
         }

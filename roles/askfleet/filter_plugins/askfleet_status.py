@@ -1,0 +1,161 @@
+"""Filters that write what the fleet serves as a table, name what is inconsistent, and tell its history."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Json = Mapping[str, Any]
+HEAD = ("host", "service", "release", "current", "previous", "model", "health", "documents", "")
+
+
+def askfleet_status(
+    fleet: Json, looked: Mapping[str, Json], groups: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Compare every host and service with the rest of the fleet.
+
+    Args:
+        fleet: the topology.
+        looked: what the look at each host registered; without `look` where it did not answer.
+        groups: Ansible's `groups`.
+
+    Returns:
+        `lines`: a table, one row a service, what is wrong marked at its end; `faults`: every
+        inconsistency, host and service named; `serves`: what the gateways serve, in words.
+    """
+    looks = {host: told["look"] for host, told in looked.items() if "look" in told}
+    usual = _usual(looks, groups)
+    rows, faults = [HEAD], []
+    for host in fleet["hosts"]:
+        services = fleet["hosts"][host]["services"]
+        if services and host not in looks:
+            rows.append((host, *["?"] * 7, "<- no answer"))
+            faults.append(f"{host}: it does not answer (ssh)")
+            continue
+        for service in services:
+            wrong = list(_wrong(looks[host], service, usual))
+            rows.append(_row(host, looks[host], service, f"<- {'; '.join(wrong)}" if wrong else ""))
+            faults += [f"{host}: {service['name']}: {fault}" for fault in wrong]
+    faults += _locks(looks)
+    live = usual["generation"] or "no generation"
+    serves = f"The gateways serve {live}, model {usual['model'] or 'none'}, release {usual['release']}."
+    if usual["shards"] not in {"", live}:
+        serves += f" Shards hold {usual['shards']} too: it was rolled back."
+    return {"lines": _table(rows), "faults": faults, "serves": serves}
+
+
+def _usual(looks: Mapping[str, Json], groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What most of the fleet runs and serves; one that differs from it is inconsistent."""
+
+    def most(values: Iterable[str]) -> str:
+        found = Counter(value for value in values if value)
+        return min(found, key=lambda one: (-found[one], one)) if found else ""
+
+    def linked(group: str, kind: str) -> Iterable[str]:
+        hosts = (host for host in groups[group] if host in looks)
+        return (_name(looks[host]["links"][kind]["current"]) for host in hosts)
+
+    generation = most(linked("gateways", "gateway"))
+    held = (look["held"]["generations"].get(generation, {}) for look in looks.values())
+    return {
+        "release": most(look["release"] for look in looks.values()),
+        "generation": generation,
+        "shards": most(linked("shards", "shard")),
+        "encoders": most(linked("encoders", "encoder")),
+        "model": most(told.get("model", "") for told in held),
+    }
+
+
+def _wrong(look: Json, service: Json, usual: Mapping[str, str]) -> Iterable[str]:
+    kind, body = service["kind"], look["health"][service["name"]]
+    current = _name(look["links"][kind]["current"])
+    unit = look["units"].get(service["name"], {})
+    if look["release"] != usual["release"]:
+        yield f"others run release {usual['release']}"
+    if unit.get("LoadState", "loaded") != "loaded":
+        yield f"its unit is {unit['LoadState']}"
+    elif unit.get("UnitFileState", "enabled") != "enabled":
+        yield f"its unit is {unit['UnitFileState']}: it will not start at boot"
+    if service["name"] in look["drained"]:
+        yield "it is drained"
+    if not current:
+        if usual["generation"]:
+            yield "it has nothing to serve"
+        return
+    if body["status"] != "ok":
+        yield f"it is {body['status']}"
+        return
+    ids = body.get("models") or body.get("generations") or {}
+    if ids.get("current") != current:
+        yield f"it serves {ids.get('current')}, not what its link says"
+    if body.get("release") not in {look["release"], None}:
+        yield f"it was started with release {body['release']}"
+    expected = {"gateway": "generation", "shard": "shards", "encoder": "encoders"}[kind]
+    if current != usual[expected]:
+        yield f"others serve {usual[expected]}"
+    needed = usual["model"] if kind == "encoder" else usual["generation"]
+    if needed and needed not in ids.values():
+        yield f"it has not loaded {needed}, which gateways ask for"
+
+
+def _row(host: str, look: Json, service: Json, mark: str) -> tuple[str, ...]:
+    body = look["health"][service["name"]]
+    links = look["links"][service["kind"]]
+    return (
+        host,
+        service["name"],
+        look["release"] or "none",
+        _name(links["current"]) or "-",
+        _name(links["previous"]) or "-",
+        str(body.get("model", "-")),
+        body["status"] if links["current"] or body["status"] != "silent" else "waits for an index",
+        str(body.get("documents", "-")),
+        mark,
+    )
+
+
+def _locks(looks: Mapping[str, Json]) -> list[str]:
+    held = {str(look["lock"].get("run")): look["lock"] for look in looks.values() if look["lock"]}
+    return [
+        f"lock: {lock.get('by', '?')} has held it since {lock.get('since', '?')} ({lock.get('what', '?')}): "
+        "if that has ended, run the same again"
+        for lock in held.values()
+    ]
+
+
+def askfleet_history(looked: Mapping[str, Json]) -> list[str]:
+    """Write the journals of all hosts as one table, oldest first."""
+    rows = [("time", "host", "what", "kind", "to", "result", "seconds", "by")]
+    entries = [
+        (entry, host)
+        for host, told in looked.items()
+        for entry in told.get("look", {}).get("journal", [])
+    ]
+    for entry, host in sorted(entries, key=lambda pair: (str(pair[0].get("time")), pair[1])):
+        to = entry.get("to", "")
+        target = _name(to.get("current", "")) or "nothing" if isinstance(to, Mapping) else str(to)
+        told = [str(entry.get(name, "-")) for name in ("what", "kind")]
+        end = [str(entry.get(name, "-")) for name in ("result", "seconds", "by")]
+        rows.append((str(entry.get("time")), host, *told, target, *end))
+    return _table(rows)
+
+
+def _name(target: str) -> str:
+    return target.rpartition("/")[2]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by the name templates call them."""
+        return {"askfleet_status": askfleet_status, "askfleet_history": askfleet_history}

@@ -1,0 +1,344 @@
+#!/usr/bin/python
+"""Ansible module: run a host's services with another release, units and settings, or leave all as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import socket
+import time
+from pathlib import Path
+
+from ansible.module_utils.askfleet_host import host_lock, log_of, note, run, unit_states
+from ansible.module_utils.askfleet_restart import StepError, check_startable, restart
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: askfleet_rollout
+short_description: Bring a host's installed release, units and settings into service
+description:
+  - The wanted units and settings lie in C(next) and the release beside the running one. What differs from what the
+    services were last started with is put in its place, and these services are drained and restarted together.
+  - When one does not come back, link, units and settings go back to what they were, the services restart with those, and
+    the module fails. C(state=back) does the same for a host that had been rolled out by this run.
+  - Units that are no longer wanted are stopped and removed.
+options:
+  services:
+    description: The services of this host as the topology describes them.
+    type: list
+    elements: dict
+    required: true
+  release:
+    description: Name of the release.
+    type: str
+    required: true
+  install_dir:
+    description: Directory of the releases and of the link C(current).
+    type: path
+    required: true
+  config_dir:
+    description: Directory of the settings.
+    type: path
+    required: true
+  unit_dir:
+    description: Directory of the units.
+    type: path
+    default: /etc/systemd/system
+  state_dir:
+    description: Directory of what is C(next), of what each service was started with, and of the host's journal.
+    type: path
+    required: true
+  drain:
+    description: Names of the services for which another replica answers meanwhile.
+    type: list
+    elements: str
+    default: []
+  ready_seconds:
+    description: How long a restarted service may take.
+    type: int
+    default: 120
+  run:
+    description: Who does what, for the journal.
+    type: dict
+    default: {}
+  state:
+    description: Whether to roll out, or to go back to what was before this run.
+    type: str
+    choices: [rolled, back]
+    default: rolled
+author: askfleet
+"""
+
+EXAMPLES = r"""
+- name: Roll out
+  askfleet_rollout:
+    services: "{{ askfleet_fleet.hosts[inventory_hostname].services }}"
+    release: 0.2.0-0123abcd
+    install_dir: /opt/askfleet
+    config_dir: /etc/askfleet
+    state_dir: /var/lib/askfleet
+"""
+
+RETURN = r"""
+restarted:
+  description: Services that were restarted.
+  type: list
+  elements: str
+  returned: success
+log:
+  description: The end of the services' logs.
+  type: list
+  elements: str
+  returned: failure
+"""
+
+ENDS = (".socket", ".service")
+
+
+class Files:
+    """The files of the services: what is wanted, what is in place, what was in place before."""
+
+    def __init__(self, params: dict) -> None:
+        self._state = Path(params["state_dir"])
+        self.places = {"units": Path(params["unit_dir"]), "settings": Path(params["config_dir"])}
+        self.link = Path(params["install_dir"]) / "current"
+        self.release = Path(params["install_dir"]) / "releases" / params["release"]
+        self._before = self._state / "before"
+
+    def wanted(self) -> dict[Path, bytes]:
+        """Return every file in C(next), by the place where it should be."""
+        return {
+            place / path.name: path.read_bytes()
+            for kind, place in self.places.items()
+            for path in sorted((self._state / "next" / kind).glob("*"))
+        }
+
+    def unwanted(self) -> list[Path]:
+        """Return the unit files in place that nobody wants any more."""
+        wanted = self.wanted()
+        return [p for p in sorted(self.places["units"].glob("askfleet-*")) if p.is_file() and p not in wanted]
+
+    def stale(self) -> list[Path]:
+        """Return the places whose file is not the wanted one."""
+        return [p for p, text in self.wanted().items() if not p.exists() or p.read_bytes() != text]
+
+    def remember(self, run_id: str) -> None:
+        """Keep a copy of what is in place, as the state before this run."""
+        shutil.rmtree(self._before, ignore_errors=True)
+        for kind, place in self.places.items():
+            (self._before / kind).mkdir(parents=True)
+            for path in self.wanted():
+                if path.parent == place and path.exists():
+                    shutil.copy2(path, self._before / kind / path.name)
+        target = str(self.link.readlink()) if self.link.is_symlink() else ""
+        (self._before / "release").write_text(target, encoding="utf-8")
+        (self._before / "run").write_text(run_id, encoding="utf-8")
+
+    def remembers(self, run_id: str) -> bool:
+        """Whether what is remembered is the state before this run."""
+        marker = self._before / "run"
+        return marker.exists() and marker.read_text(encoding="utf-8") == run_id
+
+    def put(self) -> None:
+        """Put the wanted files and the link in place."""
+        for path, text in self.wanted().items():
+            if path in self.stale():
+                _write(path, text, 0o640 if path.suffix == ".env" else 0o644, self.places["settings"])
+        _point(self.link, str(self.release))
+
+    def put_back(self) -> None:
+        """Put what is remembered in place again; what was not there goes."""
+        for kind, place in self.places.items():
+            for path in self.wanted():
+                if path.parent != place:
+                    continue
+                kept = self._before / kind / path.name
+                if kept.exists():
+                    shutil.copy2(kept, path)
+                else:
+                    path.unlink(missing_ok=True)
+        target = (self._before / "release").read_text(encoding="utf-8")
+        if target:
+            _point(self.link, target)
+
+    def forget(self) -> None:
+        """Drop what is remembered."""
+        shutil.rmtree(self._before, ignore_errors=True)
+
+
+class Rollout:
+    """The way from what the services were started with to what they should be started with."""
+
+    def __init__(self, params: dict) -> None:
+        self._params = params
+        self.services: list[dict] = params["services"]
+        self.files = Files(params)
+        self._applied = Path(params["state_dir"]) / "applied"
+
+    def stale(self) -> list[dict]:
+        """Return the services that were last started with something else, or do not run and should."""
+        units = unit_states(f"{service['unit']}.service" for service in self.services)
+        found = []
+        for service, state in zip(self.services, units.values(), strict=True):
+            stamp = self._applied / service["name"]
+            applied = stamp.read_text(encoding="utf-8") if stamp.exists() else ""
+            runs = state.get("ActiveState") == "active" or not self._has_something(service)
+            enabled = state.get("UnitFileState") == "enabled"
+            if applied != self._fingerprint(service) or not runs or not enabled:
+                found.append(service)
+        return found
+
+    def forward(self, services: list[dict]) -> None:
+        """Roll out; raises StepError, after which `back` undoes it."""
+        self.files.put()
+        self._apply(services, self.files.release.name)
+        for service in services:
+            (self._applied / service["name"]).write_text(self._fingerprint(service), encoding="utf-8")
+
+    def back(self, services: list[dict]) -> str:
+        """Undo; returns what could not be undone, "" when everything is as it was."""
+        for service in services:
+            (self._applied / service["name"]).unlink(missing_ok=True)
+        try:
+            self.files.put_back()
+            self._apply(services, self.files.link.readlink().name)
+        except (StepError, OSError) as error:
+            return f"; and it did not come back: {error}"
+        return ""
+
+    def retire(self) -> list[Path]:
+        """Stop and remove what is no longer wanted; sockets first, for they would start their services again."""
+        gone = sorted(self.files.unwanted(), key=lambda path: ENDS.index(path.suffix))
+        if gone:
+            run(["systemctl", "disable", "--now", *(path.name for path in gone)])
+        for path in gone:
+            name = path.stem.removeprefix("askfleet-").replace("@", "-")
+            (self.files.places["settings"] / f"{name}.env").unlink(missing_ok=True)
+            (self._applied / name).unlink(missing_ok=True)
+            path.unlink()
+        return gone
+
+    def _apply(self, services: list[dict], release: str) -> None:
+        run(["systemctl", "daemon-reload"])
+        units = [f"{service['unit']}{end}" for service in services for end in ENDS]
+        status, _, errors = run(["systemctl", "enable", *units])
+        if status:
+            raise StepError(f"enable {' and '.join(units)}: {errors.strip()}")
+        serving = [service for service in services if self._has_something(service)]
+        if not serving:
+            return
+        check_startable(serving)
+        self._rebind(serving)
+        drain = all(service["name"] in self._params["drain"] for service in serving)
+        restart(
+            serving,
+            lambda _, body: body["status"] == "ok" and body.get("release") == release,
+            drain=drain,
+            seconds=self._params["ready_seconds"],
+        )
+
+    def _rebind(self, services: list[dict]) -> None:
+        """Stop sockets that do not listen where they should by now; the restart starts them again."""
+        for service in services:
+            try:
+                socket.create_connection(("127.0.0.1", service["port"]), 1.0).close()
+            except OSError:
+                run(["systemctl", "stop", f"{service['unit']}.service", f"{service['unit']}.socket"])
+
+    def _has_something(self, service: dict) -> bool:
+        return (Path(service["links"]) / "current").is_symlink()
+
+    def _fingerprint(self, service: dict) -> str:
+        """What a service is started with: its release, units and settings."""
+        wanted = self.files.wanted()
+        paths = [self.files.places["units"] / f"{service['unit']}{end}" for end in ENDS]
+        paths.append(self.files.places["settings"] / f"{service['name']}.env")
+        texts = [self.files.release.name.encode(), *(wanted.get(path, b"") for path in paths)]
+        return hashlib.sha256(b"\0".join(texts)).hexdigest()
+
+
+def _write(path: Path, text: bytes, mode: int, like: Path) -> None:
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(text)
+    new.chmod(mode)
+    if path.parent == like:
+        shutil.chown(new, group=like.group())
+    new.replace(path)
+
+
+def _point(link: Path, target: str) -> None:
+    new = link.with_name(f".{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "services": {"type": "list", "elements": "dict", "required": True},
+            "release": {"type": "str", "required": True},
+            "install_dir": {"type": "path", "required": True},
+            "config_dir": {"type": "path", "required": True},
+            "unit_dir": {"type": "path", "default": "/etc/systemd/system"},
+            "state_dir": {"type": "path", "required": True},
+            "drain": {"type": "list", "elements": "str", "default": []},
+            "ready_seconds": {"type": "int", "default": 120},
+            "run": {"type": "dict", "default": {}},
+            "state": {"type": "str", "choices": ["rolled", "back"], "default": "rolled"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    if not Path(params["state_dir"]).is_dir():
+        module.exit_json(changed=True, restarted=[])  # check mode, on a host that is still bare
+    with host_lock(Path(params["state_dir"])):
+        act(module, Rollout(params))
+
+
+def act(module: AnsibleModule, rollout: Rollout) -> None:
+    """Do what is asked for, and say what was done."""
+    params = module.params
+    run_id = params["run"].get("run", "")
+    names = [service["name"] for service in rollout.services]
+    if params["state"] == "back":
+        if not rollout.files.remembers(run_id):
+            module.exit_json(changed=False, restarted=[])
+        left = rollout.back(rollout.services)
+        if left:
+            module.fail_json(msg=left.removeprefix("; and "), log=_logs(rollout.services))
+        _note(params, names, "put back", 0.0)
+        rollout.files.forget()
+        module.exit_json(changed=True, restarted=names)
+    stale = rollout.stale()
+    gone = rollout.files.unwanted()
+    names = [service["name"] for service in stale]
+    if module.check_mode or not (stale or gone):
+        module.exit_json(changed=bool(stale or gone), restarted=names)
+    rollout.retire()
+    start = time.monotonic()
+    rollout.files.remember(run_id)
+    try:
+        rollout.forward(stale)
+    except StepError as error:
+        log = _logs(stale)
+        left = rollout.back(stale)
+        rollout.files.forget()
+        _note(params, names, f"{error}{left or '; put back'}", time.monotonic() - start)
+        module.fail_json(msg=f"{error}{left}", log=log)
+    _note(params, names, "ok", time.monotonic() - start)
+    module.exit_json(changed=True, restarted=names)
+
+
+def _logs(services: list[dict]) -> list[str]:
+    return log_of(f"{service['unit']}.service" for service in services)
+
+
+def _note(params: dict, names: list[str], result: str, seconds: float) -> None:
+    entry = {**params["run"], "kind": "release", "services": names, "to": params["release"]}
+    note(Path(params["state_dir"]), {**entry, "result": result, "seconds": round(seconds, 2)})
+
+
+if __name__ == "__main__":
+    main()
