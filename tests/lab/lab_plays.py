@@ -70,6 +70,20 @@ class Play:
         assert self.status == 0, f"{self.name} failed:\n{self.output[-_REPORTED:]}"
         return self
 
+    def failed(self, *told: str) -> "Play":
+        """Assert that it failed, and that its output holds every one of these texts."""
+        assert self.status != 0, f"{self.name} succeeded:\n{self.output[-_REPORTED:]}"
+        output = " ".join(self.output.split())  # long messages are folded
+        missing = [one for one in told if one not in output]
+        assert not missing, f"{self.name} does not say {missing}:\n{self.output[-_REPORTED:]}"
+        return self
+
+    @property
+    def sent(self) -> int:
+        """Bytes that an update says it sent to all hosts."""
+        (told,) = re.findall(r"([\d,]+) bytes were sent", " ".join(self.output.split()))
+        return int(told.replace(",", ""))
+
     def changed_nothing(self) -> "Play":
         """Assert that it succeeded and that every host reports changed=0."""
         self.succeeded()
@@ -123,6 +137,11 @@ class Running:
         return "".join(self._lines)
 
     @property
+    def alive(self) -> bool:
+        """Whether its main process still runs."""
+        return self._process.poll() is None
+
+    @property
     def tasks(self) -> list[str]:
         """The tasks that have begun, of all plays, in order."""
         return [line[6:].rpartition("]")[0] for line in self._lines if line.startswith("TASK [")]
@@ -153,4 +172,4 @@ class Running:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._lines.append(line)  # noqa: PERF402  # others read the list meanwhile
+            self._lines.append(line)  # others read the list meanwhile

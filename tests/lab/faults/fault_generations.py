@@ -23,7 +23,7 @@ Change = Callable[[Path, Manifest], dict[str, Any]]
 
 @contextmanager
 def resealed(source: Path, out: Path, change: Change) -> Iterator[Path]:
-    """A changed copy of a generation, sealed like any other, and older by its id than all of them."""
+    """A changed copy of a generation, sealed like any other; by its id it is older than all."""
     unfinished = out / ".broken"
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.copytree(source, unfinished, copy_function=os.link)
