@@ -50,7 +50,7 @@ def test_bit_flipped_after_staging(fleet, tell_load):
 WRONG = {
     "other dimension": (other_dimension, "512"),
     "other fingerprint": (other_fingerprint, "0123456789abcdef"),
-    "empty index": (empty_index, "self-query found nothing"),
+    "empty index": (empty_index, "the self-query found nothing"),
     "wrong canary answers": (wrong_canaries, "gateway-1: activating gateway: ask the canaries"),
 }
 
