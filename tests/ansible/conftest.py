@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import ansible_modules  # noqa: F401  # finds the role's module_utils
 import pytest
 import yaml
 from ansible_sources import ROOT, Run
+from fake_host import FakeHost
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +45,15 @@ def play() -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
+    """A host whose programs come first on PATH, and whose waits are short."""
+    restart = importlib.import_module("ansible.module_utils.askfleet_restart")
+    monkeypatch.setattr(restart, "DRAIN", 0.01)
+    monkeypatch.setattr(restart, "POLL", 0.01)
+    found = FakeHost(tmp_path / "host")
+    monkeypatch.setenv("PATH", f"{found.root / 'bin'}:{os.environ['PATH']}")
+    yield found
+    found.close()

@@ -14,7 +14,7 @@ Json = Mapping[str, Any]
 
 
 def askfleet_holder(what: str) -> dict[str, str]:
-    """Describe who runs this play, for the lock and the journal; `process` tells whether it still runs."""
+    """Describe who runs this play; by `machine` and `process` others tell whether it still runs."""
     leader = _leader(os.getpid())
     return {
         "run": f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{leader}",
@@ -27,27 +27,30 @@ def askfleet_holder(what: str) -> dict[str, str]:
 
 
 def askfleet_ended(holder: Json) -> bool:
-    """Whether a lock's holder is known to have ended: of this machine and boot, and not running."""
+    """Whether a lock's holder has ended for sure: of this machine and boot, and not running."""
     pid, _, started = str(holder.get("process", "")).partition(" ")
     return holder.get("machine") == _machine() and pid.isdigit() and _started(int(pid)) != started
 
 
 def askfleet_lock_faults(looks: Mapping[str, Json]) -> list[str]:
-    """Name everybody who holds the lock and is not known to have ended: since when, for what, and the way out."""
+    """Name whoever holds the lock and may still run: since when, for what, and the way out."""
+    holders = [look["lock"] for look in looks.values() if look["lock"]]
     faults = [
-        f"{look['lock'].get('by', 'somebody')} has held the lock since {look['lock'].get('since', '?')} "
-        f"({look['lock'].get('what', '?')}): wait until that has ended, or say -e break_lock=true where you "
-        "know that it has"
-        for look in looks.values()
-        if look["lock"] and not askfleet_ended(look["lock"])
+        f"{holder.get('by', 'somebody')} has held the lock since {holder.get('since', '?')} "
+        f"({holder.get('what', '?')}): wait until that has ended, or say -e break_lock=true "
+        "where you know that it has"
+        for holder in holders
+        if not askfleet_ended(holder)
     ]
     return list(dict.fromkeys(faults))
 
 
 def _machine() -> str:
-    """This machine since it booted."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return boot.read_text(encoding="ascii").strip() if boot.exists() else socket.gethostname()
+    """This machine since it booted; containers of one kernel differ in what a pid means."""
+    boot, pids = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if not boot.exists():
+        return socket.gethostname()
+    return f"{boot.read_text(encoding='ascii').strip()} {pids.readlink()}"
 
 
 def _started(pid: int) -> str:

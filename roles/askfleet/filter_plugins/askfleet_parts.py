@@ -1,4 +1,4 @@
-"""Filters that say what each host has to hold of a generation, and what bringing it there would move."""
+"""Filters that say what each host has to hold of a generation, and what an update would move."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ def askfleet_parts(host: Json, new: Json, data_dir: str, program: str) -> list[d
         program: the command askfleet on the host.
 
     Returns:
-        Parts, each with `name`, `kind`, `id`, `home`, `path`, `staged`, `source`, `files` (name -> size,
-        sha256), `filters` (of rsync) and `verify` (the command that checks it, the directory to be added).
+        Parts, each with `name`, `kind`, `id`, `home`, `path`, `staged`, `source`, `files` (name ->
+        size, sha256), `filters` (of rsync) and `verify` (the command that checks it, the directory
+        to be added).
     """
     kinds = {service["kind"] for service in host["services"]}
     shards = [service for service in host["services"] if service["kind"] == "shard"]
@@ -81,9 +82,10 @@ def askfleet_basis(part: Json, look: Json) -> str:
 
 
 def bytes_to_send(part: Json, look: Json) -> dict[str, int]:
-    """Bytes by first directory of the part ("" for files without) that the host has not got.
+    """Bytes that the host has not got: by directory of a generation, or of the model.
 
-    A file counts whole; what rsync saves by sending differences comes off it.
+    A generation's own files, which lie in no directory of it, are its `records`. A file counts
+    whole; what rsync saves by sending differences comes off it.
     """
     if look["whole"].get(part["name"]):
         return {}
@@ -92,8 +94,9 @@ def bytes_to_send(part: Json, look: Json) -> dict[str, int]:
     sends: dict[str, int] = {}
     for name, info in part["files"].items():
         if has.get(name) != info["sha256"]:
-            first = name.partition("/")[0] if "/" in name else ""
-            sends[first] = sends.get(first, 0) + int(info["size"])
+            first = name.partition("/")[0] if "/" in name else "records"
+            where = "model" if part["kind"] == "model" else first
+            sends[where] = sends.get(where, 0) + int(info["size"])
     return sends
 
 
@@ -123,21 +126,23 @@ def askfleet_plan(fleet: Json, looks: Mapping[str, Json], new: Json) -> dict[str
     for name, look in looks.items():
         services = fleet["hosts"][name]["services"]
         parts = askfleet_parts(fleet["hosts"][name], new, "", "")
-        missing = [bytes_to_send(part, look) for part in parts]
-        by_part = {first: size for part in missing for first, size in part.items()}
+        by_part: dict[str, int] = {}
+        for part in parts:
+            by_part |= bytes_to_send(part, look)
         sends[name] = sum(by_part.values())
         before, after = _memory(services, look, live, new)
-        faults += _space(name, look, sends[name], after)
+        faults += _space(name, look, sends[name], after + _mapped_beside(parts))
         faults += _lacking(name, look, parts)
         faults += _unloadable(name, look)
-        told = ", ".join(f"{k or 'records'} {_readable(v)}" for k, v in sorted(by_part.items()))
+        told = ", ".join(f"{k} {_readable(v)}" for k, v in sorted(by_part.items()))
         restarts = _restarts(services, look, new)
         memory = f"{_readable(before)} -> {_readable(after)}" if after else "-"
         rows.append((name, _readable(sends[name]), told or "-", restarts or "none", memory))
     was = " and ".join(live) or "nothing"
     head = (
-        f"Generation {new['generation']} ({new['documents']} documents, {len(new['memory'])} shards, "
-        f"model {new['model']}) after {was}; {_readable(sum(sends.values()))} to send at most:"
+        f"Generation {new['generation']} ({new['documents']} documents, {len(new['memory'])} "
+        f"shards, model {new['model']}) after {was}; "
+        f"{_readable(sum(sends.values()))} to send at most:"
     )
     return {"faults": faults, "lines": [head, *_table(rows)], "sends": sends, "live": live}
 
@@ -151,7 +156,7 @@ def _live(looks: Mapping[str, Json]) -> list[str]:
 def _memory(
     services: Sequence[Json], look: Json, live: Sequence[str], new: Json
 ) -> tuple[int, int]:
-    """Bytes that this host's shards map now, and once the new generation is served beside the live."""
+    """Bytes that this host's shards map now, and once they serve the new beside the live."""
     shards = [service["shard"] for service in services if service["kind"] == "shard"]
     held = look["held"]["generations"]
 
@@ -166,6 +171,16 @@ def _memory(
     return before, after
 
 
+def _mapped_beside(parts: Sequence[Json]) -> int:
+    """Bytes of what a gateway and an encoder load: routing and model."""
+    return sum(
+        int(info["size"])
+        for part in parts
+        for name, info in part["files"].items()
+        if part["kind"] == "model" or name.startswith("routing/")
+    )
+
+
 def _space(name: str, look: Json, sends: int, memory: int) -> list[str]:
     faults = []
     if sends and look["disk"]["free"] < sends + SPARE:
@@ -173,10 +188,10 @@ def _space(name: str, look: Json, sends: int, memory: int) -> list[str]:
             f"{name}: disk: {sends + SPARE} bytes are needed below the data directory, "
             f"{look['disk']['free']} are free: make room, or lower askfleet_keep_generations"
         )
-    needed = memory + PROCESS * len(look["health"]) if memory else 0
+    needed = memory + PROCESS * len(look["health"])
     if look["memory"]["available"] < needed:
         faults.append(
-            f"{name}: memory: {needed} bytes are needed for the new and the present index, "
+            f"{name}: memory: {needed} bytes are needed for what is new beside what is served, "
             f"{look['memory']['available']} are available: more memory, or more shards"
         )
     return faults

@@ -8,16 +8,16 @@ from typing import Any
 Json = Mapping[str, Any]
 
 ALL = ("encoders", "shards", "gateways")
-# Step -> the groups that take it, what it registers, the fact that says it is done, its name in a message.
+# Step -> the groups that take it, what it registers, the fact that says it is done, its name.
 STEPS = {
     "look": (ALL, "activation_look", "", "being looked at"),
     "lock": (("gateways",), "activation_lock", "", "taking the lock"),
     "stage": (ALL, "staging_sent", "staging_done", "staging"),
     "rollout": (ALL, "services_rollout", "", "rolling out"),
-    "encoder": (("encoders",), "activation_switch", "activation_switched_encoder", "activating encoder"),
-    "shard": (("shards",), "activation_switch", "activation_switched_shard", "activating shard"),
+    "encoder": (("encoders",), "", "activation_switched_encoder", "activating encoder"),
+    "shard": (("shards",), "", "activation_switched_shard", "activating shard"),
     "confirm": (("encoders", "shards"), "activation_confirm", "", "confirming what it serves"),
-    "gateway": (("gateways",), "activation_switch", "activation_switched_gateway", "activating gateway"),
+    "gateway": (("gateways",), "", "activation_switched_gateway", "activating gateway"),
 }
 
 
@@ -31,27 +31,30 @@ def askfleet_progress(
     """Judge the steps taken so far.
 
     Args:
-        hostvars: variables of each host: what steps registered, and `activation_fault`.
+        hostvars: variables of each host: what steps registered, faults that were noted, and
+            `activation_silent`, the kinds whose switch was not answered (a host of several groups
+            registers each kind over the one before).
         fleet: the topology.
         groups: Ansible's `groups`.
         steps: names of STEPS that must be behind everybody.
         allowed: how many hosts may be lost.
 
     Returns:
-        `faults`: what was noted, or why the lost hosts are too many; `lost`: hosts that did not answer;
-        `behind`: hosts that have not done a step; `good`: whether the next step may begin.
+        `faults`: what was noted, or why the lost hosts are too many; `lost`: hosts that did not
+        answer; `behind`: hosts that have not done a step; `good`: whether the next step may begin.
     """
-    faults = [hostvars[host].get("activation_fault") for host in _everybody(groups)]
-    faults = [fault for fault in faults if fault]
+    names = ("activation_fault", "staging_fault")
+    noted = [hostvars[host].get(name) for host in _members(ALL, groups) for name in names]
+    faults = [fault for fault in noted if fault]
     lost: dict[str, str] = {}
     behind: list[str] = []
     for step in steps:
-        members, variable, fact, doing = STEPS[step]
-        for host in dict.fromkeys(h for group in members for h in groups.get(group, ())):
+        takers, variable, fact, doing = STEPS[step]
+        for host in _members(takers, groups):
             told = hostvars[host]
-            result = told.get(variable)
+            result = told.get(variable) or {}
             done = told.get(fact) or told.get("ansible_facts", {}).get(fact) if fact else result
-            if isinstance(result, Mapping) and result.get("unreachable"):
+            if result.get("unreachable") or step in told.get("activation_silent", ()):
                 lost.setdefault(host, f"{host}: {doing}: it does not answer (ssh)")
             elif not _done(done):
                 behind.append(host)
@@ -67,20 +70,23 @@ def askfleet_progress(
     }
 
 
-def _everybody(groups: Mapping[str, Sequence[str]]) -> Iterable[str]:
-    return dict.fromkeys(h for g in ("encoders", "shards", "gateways") for h in groups.get(g, ()))
+def _members(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    return dict.fromkeys(host for name in names for host in groups.get(name, ()))
 
 
 def _done(result: Any) -> bool:
     if not isinstance(result, Mapping):
         return bool(result)
-    return not (result.get("failed") or result.get("skipped"))
+    return bool(result) and not (result.get("failed") or result.get("skipped"))
 
 
 def _uncovered(fleet: Json, lost: Mapping[str, str]) -> Iterable[str]:
     """What nobody would be left to serve."""
     pools = [(f"shard {shard['id']}", shard["hosts"]) for shard in fleet["shards"]]
-    pools += [("the encoder", fleet["encoders"]["hosts"]), ("the gateway", fleet["gateways"]["hosts"])]
+    pools += [
+        ("the encoder", fleet["encoders"]["hosts"]),
+        ("the gateway", fleet["gateways"]["hosts"]),
+    ]
     for name, hosts in pools:
         if not set(hosts) - set(lost):
             yield f"{', '.join(hosts)}: nobody is left to serve {name}: bring one of them back"
@@ -105,8 +111,9 @@ def askfleet_wanted(
         data_dir: directory of generations and models on a host.
 
     Returns:
-        Targets of `current` and `previous`. A gateway's `previous` is what it leaves. Shards and encoders keep as
-        `previous` what gateways serve now, so that nothing in use is ever unloaded, else what they served before.
+        Targets of `current` and `previous`. A gateway's `previous` is what it leaves. Shards and
+        encoders keep as `previous` what gateways serve now, so that nothing in use is ever
+        unloaded; where they have not got that, the `previous` that they have.
     """
     own = looks[host]["links"][kind]
     home = f"{data_dir}/{'models' if kind == 'encoder' else 'generations'}"
@@ -146,7 +153,7 @@ def askfleet_stood_in(
 
 
 def askfleet_lack(health: Mapping[str, Json], generation: str, model: str) -> list[str]:
-    """Name the services of a host that are not well, or have not loaded what is about to be asked of them."""
+    """Name the services of a host that are not well, or lack what is about to be asked of them."""
     faults = []
     for name, body in health.items():
         ids = (body.get("models") or body.get("generations") or {}).values()
@@ -159,32 +166,37 @@ def askfleet_lack(health: Mapping[str, Json], generation: str, model: str) -> li
 
 
 def askfleet_target(
-    looked: Mapping[str, Json], fleet: Json, groups: Mapping[str, Sequence[str]], wanted: str
+    looked: Mapping[str, Json], groups: Mapping[str, Sequence[str]], wanted: str
 ) -> dict[str, Any]:
     """Find what a rollback goes back to.
 
     Args:
         looked: what the look at each host that answers registered.
-        fleet: the topology.
         groups: Ansible's `groups`.
         wanted: an id, or `previous`.
 
     Returns:
-        `faults`: why it cannot be; `record`: `generation`, `model`, `documents`, `memory` of the target.
+        `faults`: why it cannot be; `record`: `generation`, `model`, `documents`, `memory` of the
+        target.
     """
     looks = {host: told["look"] for host, told in looked.items()}
     gateways = [host for host in groups["gateways"] if host in looks]
+    if not gateways:
+        return _no("No gateway answers.")
     ids = {_name(looks[g]["links"]["gateway"]["previous"]) for g in gateways}
     if wanted == "previous" and not ids - {""}:
         return _no("There is nothing to go back to: no gateway has a previous generation.")
     if wanted == "previous" and len(ids) > 1:
         told = ", ".join(sorted(one or "none" for one in ids))
-        return _no(f"The gateways differ in what they served before ({told}): name one with -e generation=ID.")
+        return _no(
+            f"The gateways differ in what they served before ({told}): "
+            "name one with -e generation=ID."
+        )
     target = ids.pop() if wanted == "previous" else wanted
     held = [looks[g]["held"]["generations"].get(target) for g in gateways]
     missing = [g for g, told in zip(gateways, held, strict=True) if not told]
-    if missing or not held:
-        return _no(_bring(f"{', '.join(missing) or 'No gateway'} does not hold {target}", target))
+    if missing:
+        return _no(_bring(f"{', '.join(missing)} does not hold {target}", target))
     record = {"generation": target, "model": held[0]["model"], "documents": held[0]["documents"]}
     faults = []
     for host, look in looks.items():

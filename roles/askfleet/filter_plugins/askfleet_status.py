@@ -1,4 +1,4 @@
-"""Filters that write what the fleet serves as a table, name what is inconsistent, and tell its history."""
+"""Filters that write what the fleet serves as a table, name what differs, tell its history."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def askfleet_status(
             faults += [f"{host}: {service['name']}: {fault}" for fault in wrong]
     faults += _locks(looks)
     live = usual["generation"] or "no generation"
-    serves = f"The gateways serve {live}, model {usual['model'] or 'none'}, release {usual['release']}."
+    serves = (
+        f"The gateways serve {live}, model {usual['model'] or 'none'}, release {usual['release']}."
+    )
     if usual["shards"] not in {"", live}:
         serves += f" Shards hold {usual['shards']} too: it was rolled back."
     return {"lines": _table(rows), "faults": faults, "serves": serves}
@@ -118,8 +120,8 @@ def _row(host: str, look: Json, service: Json, mark: str) -> tuple[str, ...]:
 def _locks(looks: Mapping[str, Json]) -> list[str]:
     held = {str(look["lock"].get("run")): look["lock"] for look in looks.values() if look["lock"]}
     return [
-        f"lock: {lock.get('by', '?')} has held it since {lock.get('since', '?')} ({lock.get('what', '?')}): "
-        "if that has ended, run the same again"
+        f"lock: {lock.get('by', '?')} has held it since {lock.get('since', '?')} "
+        f"({lock.get('what', '?')}): if that has ended, run the same again"
         for lock in held.values()
     ]
 

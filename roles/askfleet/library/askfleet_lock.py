@@ -1,20 +1,21 @@
 #!/usr/bin/python
-"""Ansible module: the lock that keeps two changes of a fleet apart, as one gateway host holds it."""
+"""Ansible module: the lock that keeps two changes of a fleet apart, as one host holds it."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 from pathlib import Path
 
+from ansible.module_utils.askfleet_host import alone, read_lock
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: askfleet_lock
 short_description: Take or give back the fleet's lock on a host
 description:
-  - The lock is a file that says who holds it. It is taken where nobody holds it, where the same run does, or where the
-    holder is the one named by C(replaces); else the module fails and names the holder.
+  - The lock is a file that says who holds it. It is taken where nobody holds it, where the same
+    run does, or where the holder is the one named by C(replaces); else the module fails and names
+    the holder.
 options:
   path:
     description: The lock's file.
@@ -63,9 +64,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     path, holder = Path(module.params["path"]), module.params["holder"]
-    with path.with_suffix(".guard").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        was = _read(path)
+    with alone(path.with_suffix(".guard"), check=module.check_mode):
+        was = read_lock(path)
         ours = was.get("run") == holder["run"]
         if module.params["state"] == "free":
             if ours and not module.check_mode:
@@ -83,16 +83,6 @@ def main() -> None:
             new.replace(path)
         # What is given back in the end is no change of the host.
         module.exit_json(changed=False, was=was)
-
-
-def _read(path: Path) -> dict:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        found = None
-    return found if isinstance(found, dict) else {"run": "unreadable", "by": "an unreadable file"}
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
-from ansible.module_utils.askfleet_host import health, notes, read_links, unit_states
+from ansible.module_utils.askfleet_host import health, notes, read_links, read_lock, unit_states
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -63,8 +64,9 @@ RETURN = r"""
 look:
   description: >-
     C(release), C(releases), C(links) (by kind), C(held) (generations and models: C(files) that are
-    there with their sha256, C(memory) in bytes by shard, C(model), C(documents)), C(whole), C(health) and C(units) (by service), C(disk) and
-    C(memory) in bytes, C(lock), C(journal).
+    there with their sha256, C(memory) in bytes by shard, C(model), C(documents)), C(whole) (by
+    part), C(health) and C(units) (by service), C(drained) (services whose drain flag is there),
+    C(disk) and C(memory) in bytes, C(lock), C(journal).
   type: dict
   returned: success
 """
@@ -73,27 +75,28 @@ CHUNK = 1 << 20
 
 
 def held(directory: Path, record: str) -> dict[str, dict]:
-    """Return of each sealed directory what is there: `files` of the right size, `memory` by shard."""
+    """Return by sealed directory what is there: `files` of the right size, `memory` by shard."""
     found = {}
     for path in sorted(directory.glob(f"[!.]*/{record}")):
-        try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            files = told["files"]
-        except (OSError, ValueError, KeyError):
-            continue  # a damaged record: that directory holds nothing that counts
-        there = {}
-        for name, info in files.items():
-            file = path.parent / name
-            if file.is_file() and file.stat().st_size == info["size"]:
-                there[name] = info["sha256"]
-        memory = [shard["memory_bytes"] for shard in told.get("shards", [])]
-        found[path.parent.name] = {
-            "files": there,
-            "memory": memory,
-            "model": told["model"]["fingerprint"] if "shards" in told else "",
-            "documents": told.get("documents", 0),
-        }
+        # A damaged record: that directory holds nothing that counts.
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            found[path.parent.name] = _held(path)
     return found
+
+
+def _held(record: Path) -> dict:
+    told = json.loads(record.read_text(encoding="utf-8"))
+    there = {}
+    for name, info in told["files"].items():
+        file = record.parent / name
+        if file.is_file() and file.stat().st_size == info["size"]:
+            there[name] = info["sha256"]
+    return {
+        "files": there,
+        "memory": [shard["memory_bytes"] for shard in told.get("shards", [])],
+        "model": told["model"]["fingerprint"] if "shards" in told else "",
+        "documents": told.get("documents", 0),
+    }
 
 
 def is_whole(part: dict) -> bool:
@@ -135,7 +138,6 @@ def look(params: dict) -> dict:
     data, install, state = (Path(params[f"{name}_dir"]) for name in ("data", "install", "state"))
     services = params["services"]
     releases = install / "releases"
-    lock = state / "update.lock"
     with ThreadPoolExecutor(max(len(services), 1)) as pool:
         answers = list(pool.map(lambda service: health(service["url"]), services))
     units = unit_states([f"{service['unit']}.service" for service in services])
@@ -153,7 +155,7 @@ def look(params: dict) -> dict:
         "drained": [one["name"] for one in services if Path(one["drain_file"]).exists()],
         "disk": disk(data),
         "memory": memory(),
-        "lock": json.loads(lock.read_text(encoding="utf-8")) if lock.exists() else {},
+        "lock": read_lock(state / "update.lock"),
         "journal": notes(state, params["history"]),
     }
 

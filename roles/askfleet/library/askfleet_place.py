@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
+from ansible.module_utils.askfleet_host import run
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: askfleet_place
 short_description: Verify a part that was sent, and give it its name
 description:
-  - The part lies in a hidden directory beside its place. Where it is not what its record says, the hidden directory is
-    removed and the module fails. A damaged part that has the place makes room.
+  - The part lies in a hidden directory beside its place. Where it is not what its record says, the
+    hidden directory is removed and the module fails. A damaged part that has the place makes room.
 options:
   staged:
     description: The hidden directory.
@@ -62,10 +62,10 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=True, path=str(path))
     command = [*module.params["verify"], str(staged)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
+    status, output, errors = run(command)
+    if status:
         shutil.rmtree(staged, ignore_errors=True)
-        module.fail_json(msg=f"verify what arrived: {(done.stderr or done.stdout).strip()}")
+        module.fail_json(msg=f"verify what arrived: {(errors or output).strip()}")
     damaged = staged.with_name(f".staging-damaged-{path.name}")
     shutil.rmtree(damaged, ignore_errors=True)
     if path.exists():

@@ -13,8 +13,8 @@ DOCUMENTATION = r"""
 module: askfleet_prune
 short_description: Remove what no link of this host names
 description:
-  - Keeps the newest generations by name (an id begins with its time), whatever a link names, and models that a
-    kept generation needs. What an interrupted run left unfinished goes too.
+  - Keeps the newest generations by name (an id begins with its time), and whatever a link names.
+    Other models go, and what an interrupted run left unfinished.
 options:
   data_dir:
     description: Directory of generations, models and links.
@@ -50,9 +50,12 @@ removed:
 
 def old(data: Path, keep: int) -> list[Path]:
     """Return what may go: nothing that a link names, not the newest `keep` generations."""
-    linked = {target for kind in ("encoder", "shard", "gateway") for target in read_links(data / kind).values()}
+    kinds = ("encoder", "shard", "gateway")
+    linked = {target for kind in kinds for target in read_links(data / kind).values()}
     generations = sorted((data / "generations").glob("[0-9]*"), reverse=True)
-    unfinished = [path for home in ("generations", "models") for path in (data / home).glob(".staging-*")]
+    unfinished = sorted(data.glob("generations/.staging-*")) + sorted(
+        data.glob("models/.staging-*")
+    )
     models = sorted((data / "models").glob("[0-9a-f]*"))
     return [path for path in [*generations[keep:], *models, *unfinished] if str(path) not in linked]
 
@@ -67,7 +70,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    with host_lock(Path(module.params["state_dir"])):
+    with host_lock(Path(module.params["state_dir"]), check=module.check_mode):
         removed = old(Path(module.params["data_dir"]), module.params["keep"])
         for path in [] if module.check_mode else removed:
             shutil.rmtree(path)

@@ -12,8 +12,8 @@ DOCUMENTATION = r"""
 module: askfleet_prune_releases
 short_description: Remove old releases and the environments that only they needed
 description:
-  - Keeps the current release and those installed last. A release's age is that of its C(release.env), which is
-    written once, when it is whole.
+  - Keeps the current release and those installed last. A release's age is that of its
+    C(release.env), which is written once, when it is whole.
 options:
   install_dir:
     description: Directory of releases, environments and of the link C(current).
@@ -49,7 +49,9 @@ def old(install: Path, keep: int) -> list[Path]:
     by_age = sorted(releases, key=lambda path: (path != current, -_installed(path)))
     kept = by_age[: max(keep, 1)]
     needed = {_environment(path) for path in kept}
-    environments = [path for path in (install / "environments").glob("*") if str(path) not in needed]
+    environments = [
+        path for path in (install / "environments").glob("*") if str(path) not in needed
+    ]
     return by_age[len(kept) :] + environments
 
 

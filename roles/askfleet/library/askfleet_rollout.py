@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: run a host's services with another release, units and settings, or leave all as it was."""
+"""Ansible module: run a host's services with another release, units and settings, or go back."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ DOCUMENTATION = r"""
 module: askfleet_rollout
 short_description: Bring a host's installed release, units and settings into service
 description:
-  - The wanted units and settings lie in C(next) and the release beside the running one. What differs from what the
-    services were last started with is put in its place, and these services are drained and restarted together.
-  - When one does not come back, link, units and settings go back to what they were, the services restart with those, and
-    the module fails. C(state=back) does the same for a host that had been rolled out by this run.
+  - The wanted units and settings lie in C(next) and the release beside the running one. What differs
+    from what the services were last started with is put in its place, and these services are
+    drained and restarted together.
+  - When one does not come back, link, units and settings go back to what they were, the services
+    restart with those, and the module fails. C(state=back) does the same for a host that had been
+    rolled out by this run.
   - Units that are no longer wanted are stopped and removed.
 options:
   services:
@@ -45,7 +47,7 @@ options:
     type: path
     default: /etc/systemd/system
   state_dir:
-    description: Directory of what is C(next), of what each service was started with, and of the host's journal.
+    description: Directory of what is C(next), of what services were started with, of the journal.
     type: path
     required: true
   drain:
@@ -116,7 +118,11 @@ class Files:
     def unwanted(self) -> list[Path]:
         """Return the unit files in place that nobody wants any more."""
         wanted = self.wanted()
-        return [p for p in sorted(self.places["units"].glob("askfleet-*")) if p.is_file() and p not in wanted]
+        return [
+            p
+            for p in sorted(self.places["units"].glob("askfleet-*"))
+            if p.is_file() and p not in wanted
+        ]
 
     def stale(self) -> list[Path]:
         """Return the places whose file is not the wanted one."""
@@ -143,7 +149,9 @@ class Files:
         """Put the wanted files and the link in place."""
         for path, text in self.wanted().items():
             if path in self.stale():
-                _write(path, text, 0o640 if path.suffix == ".env" else 0o644, self.places["settings"])
+                _write(
+                    path, text, 0o640 if path.suffix == ".env" else 0o644, self.places["settings"]
+                )
         _point(self.link, str(self.release))
 
     def put_back(self) -> None:
@@ -193,7 +201,9 @@ class Rollout:
         self.files.put()
         self._apply(services, self.files.release.name)
         for service in services:
-            (self._applied / service["name"]).write_text(self._fingerprint(service), encoding="utf-8")
+            (self._applied / service["name"]).write_text(
+                self._fingerprint(service), encoding="utf-8"
+            )
 
     def back(self, services: list[dict]) -> str:
         """Undo; returns what could not be undone, "" when everything is as it was."""
@@ -207,7 +217,7 @@ class Rollout:
         return ""
 
     def retire(self) -> list[Path]:
-        """Stop and remove what is no longer wanted; sockets first, for they would start their services again."""
+        """Stop and remove what is no longer wanted; sockets first, or they start services again."""
         gone = sorted(self.files.unwanted(), key=lambda path: ENDS.index(path.suffix))
         if gone:
             run(["systemctl", "disable", "--now", *(path.name for path in gone)])
@@ -238,12 +248,14 @@ class Rollout:
         )
 
     def _rebind(self, services: list[dict]) -> None:
-        """Stop sockets that do not listen where they should by now; the restart starts them again."""
+        """Stop sockets that do not listen where they should; the restart starts them again."""
         for service in services:
             try:
                 socket.create_connection(("127.0.0.1", service["port"]), 1.0).close()
             except OSError:
-                run(["systemctl", "stop", f"{service['unit']}.service", f"{service['unit']}.socket"])
+                run(
+                    ["systemctl", "stop", f"{service['unit']}.service", f"{service['unit']}.socket"]
+                )
 
     def _has_something(self, service: dict) -> bool:
         return (Path(service["links"]) / "current").is_symlink()

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: bring a staged generation or model into service on one host, or leave all as it was."""
+"""Ansible module: bring what is staged into service on one host, or leave all as it was."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ DOCUMENTATION = r"""
 module: askfleet_switch
 short_description: Flip the links of one kind of service on a host, and prove that it serves
 description:
-  - Verifies the part, then flips. Encoders and shards are drained and restarted; a gateway that runs is asked the
-    canaries of the new generation first and then follows its link without a restart.
-  - When a step fails, the links go back and the services serve what they served; the module then fails with step and
-    reason. Every flip is noted in the host's journal. One switch at a time goes on on a host.
+  - Verifies the part, then flips. Encoders and shards are drained and restarted; a gateway that
+    runs is asked the canaries of the new generation first and then follows its link without a
+    restart.
+  - When a step fails, the links go back and the services serve what they served; the module then
+    fails with step and reason. Every flip is noted in the host's journal. One switch at a time goes
+    on on a host.
 options:
   kind:
     description: Which services of the host.
@@ -52,7 +54,7 @@ options:
     elements: str
     default: []
   canary:
-    description: Command that asks a gateway the canaries of the new generation; empty for other kinds.
+    description: Command that asks a gateway the new generation's canaries; empty for other kinds.
     type: list
     elements: str
     default: []
@@ -89,7 +91,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: C(activation_switched_KIND), what is returned here, so that other hosts know that this one has done it.
+  description: >-
+    C(activation_switched_KIND), what is returned here, so that other hosts know that this one has
+    done it.
   type: dict
   returned: success
 before:
@@ -159,7 +163,7 @@ class Switch:
                 self._wait(self.before)
             else:
                 self._restart(self.before, drain=self._params["drain"])
-        except StepError as error:
+        except (StepError, OSError) as error:
             return f"; and it did not come back: {error}"
         return ""
 
@@ -209,7 +213,7 @@ def main() -> None:
     )
     params = module.params
     state = Path(params["state_dir"])
-    with host_lock(state):
+    with host_lock(state, check=module.check_mode):
         start = time.monotonic()
         switch = Switch(params)
         needed = switch.needed()
@@ -218,7 +222,7 @@ def main() -> None:
         entry = {**params["run"], "kind": params["kind"], "from": switch.before, "to": params["to"]}
         try:
             switch.forward()
-        except StepError as error:
+        except (StepError, OSError) as error:
             log = log_of(f"{service['unit']}.service" for service in params["services"])
             left = switch.back()
             seconds = round(time.monotonic() - start, 2)

@@ -1,4 +1,4 @@
-"""What the modules of askfleet do on a host: links, units, health, drain flags, locks, the journal."""
+"""What the modules of askfleet do on a host: links, health, units, locks, the journal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from http.client import HTTPException
+from itertools import zip_longest
 from pathlib import Path
 
 LINKS = ("current", "previous")
@@ -41,21 +43,21 @@ def point_links(directory: Path, to: dict[str, str]) -> None:
 
 
 def health(url: str, timeout: float = 5.0) -> dict:
-    """Return what /health says, past a drain flag; `{"status": "silent"}` where nobody answers."""
+    """Return what /health says, past a drain flag; `status` is "silent" where nobody answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(f"{url}/health", headers=CANARY)
+    request = urllib.request.Request(f"{url}/health", headers=CANARY)  # noqa: S310  # our own http://
     try:
         with opener.open(request, timeout=timeout) as answer:
-            body = json.load(answer)
+            code, text = answer.status, answer.read()
     except urllib.error.HTTPError as error:
-        body = {"status": f"answers {error.code}"}
-        try:
-            body.update(json.load(error))
-        except ValueError:
-            pass  # not a service of ours: the status says enough
-    except (OSError, ValueError) as error:
-        body = {"status": "silent", "error": str(error)}
-    return body if isinstance(body, dict) else {"status": "silent", "error": "no JSON object"}
+        with error:
+            code, text = error.code, error.read()
+    except (OSError, HTTPException) as error:
+        return {"status": "silent", "error": str(error)}
+    body: object = None
+    with suppress(ValueError):  # not a service of ours: the code says enough
+        body = json.loads(text)
+    return {"status": f"answers {code}", **(body if isinstance(body, dict) else {})}
 
 
 def loaded(body: dict) -> dict:
@@ -76,13 +78,15 @@ def unit_states(units: Iterable[str]) -> dict[str, dict[str, str]]:
         return {}
     done = run(["systemctl", "show", f"--property={','.join(properties)}", *names])
     blocks = [dict(line.split("=", 1) for line in b.splitlines()) for b in done[1].split("\n\n")]
-    return dict(zip(names, blocks, strict=False))
+    return dict(zip_longest(names, blocks[: len(names)], fillvalue={}))
 
 
 def run(argv: list[str], timeout: float = 600.0) -> tuple[int, str, str]:
     """Run a program; returns its status, output and errors."""
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(  # noqa: S603  # the playbooks' own commands
+            argv, capture_output=True, text=True, timeout=timeout, check=False
+        )
     except subprocess.TimeoutExpired:
         return 124, "", f"{argv[0]} took more than {timeout:.0f} s"
     except OSError as error:
@@ -90,26 +94,47 @@ def run(argv: list[str], timeout: float = 600.0) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def log_of(units: Iterable[str], lines: int = 15) -> list[str]:
-    """Return the end of the units' journal."""
-    options = [f"--unit={unit}" for unit in units]
+def log_of(units: Iterable[str], lines: int = 15, since: float = 0.0) -> list[str]:
+    """Return the end of the units' journal; `since` in seconds since 1970."""
+    options = [f"--since=@{int(since)}", *(f"--unit={unit}" for unit in units)]
     _, text, _ = run(["journalctl", "--no-pager", f"--lines={lines}", "--output=cat", *options])
     return text.splitlines()
 
 
+def read_lock(path: Path) -> dict:
+    """Return who holds the fleet's lock here; {} for nobody, an unknown run for a damaged file."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"run": "unreadable", "by": "an unreadable file"}
+
+
 @contextmanager
-def host_lock(state_dir: Path) -> Iterator[None]:
-    """Let one change at a time go on here: a killed play's last task may still be at it."""
-    with (state_dir / "switch.lock").open("w") as file:
+def alone(path: Path, *, check: bool = False) -> Iterator[None]:
+    """Let one at a time in; a check changes nothing, so it waits for nobody and leaves no file."""
+    if check:
+        yield
+        return
+    with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def host_lock(state_dir: Path, *, check: bool = False) -> AbstractContextManager[None]:
+    """Let one change at a time go on here: a killed play's last task may still be at it."""
+    return alone(state_dir / "switch.lock", check=check)
 
 
 def note(state_dir: Path, entry: dict) -> None:
     """Add an entry, with the time, to this host's journal of changes."""
     stamped = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **entry}
-    with (state_dir / JOURNAL).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(stamped) + "\n")
+    path = state_dir / JOURNAL
+    torn = path.exists() and not path.read_bytes().endswith(b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n" * torn + json.dumps(stamped) + "\n")
         file.flush()
         os.fsync(file.fileno())
 
@@ -117,7 +142,7 @@ def note(state_dir: Path, entry: dict) -> None:
 def notes(state_dir: Path, count: int) -> list[dict]:
     """Return the last entries of the journal; a line torn by a power cut is left out."""
     try:
-        lines = (state_dir / JOURNAL).read_text(encoding="utf-8").splitlines()
+        lines = (state_dir / JOURNAL).read_bytes().splitlines()
     except FileNotFoundError:
         return []
     entries = []

@@ -1,4 +1,4 @@
-"""Restart services of a host so that nobody waits for it: drain, restart, wait until well, let traffic back."""
+"""Restart services of a host so that nobody waits: drain, restart, wait, let traffic back."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ansible.module_utils.askfleet_host import health, run, unit_states
+from ansible.module_utils.askfleet_host import health, log_of, run, unit_states
 
 # Time for the pools to meet the drain flag, in seconds: each asks a replica many times in it.
 DRAIN = 0.3
 POLL = 0.1
+# How a service begins the line that says why it cannot start (app/service/worker.py).
+SAYS = "the service cannot start:"
 
 
 class StepError(Exception):
@@ -20,8 +22,9 @@ class StepError(Exception):
 def check_startable(services: list[dict]) -> None:
     """Refuse before anything is stopped where systemd would not start it again."""
     for unit, state in unit_states(f"{service['unit']}.service" for service in services).items():
-        if state.get("LoadState") != "loaded":
-            raise StepError(f"{unit} cannot be started: systemd says it is {state['LoadState']}")
+        load = state.get("LoadState", "unknown")
+        if load != "loaded":
+            raise StepError(f"{unit} cannot be started: systemd says it is {load}")
 
 
 def restart(
@@ -41,7 +44,8 @@ def restart(
         seconds: patience until every service is well.
         change: run while nothing asks.
 
-    Raises: StepError.
+    Raises:
+        StepError: a step failed; the drain flags are gone nevertheless.
     """
     flags = [Path(service["drain_file"]) for service in services] if drain else []
     try:
@@ -51,9 +55,10 @@ def restart(
             time.sleep(DRAIN)
         change()
         units = [f"{service['unit']}.service" for service in services]
+        begun = time.time()
         status, _, errors = run(["systemctl", "restart", *units], timeout=seconds + 60)
         if status:
-            raise StepError(f"restart {' and '.join(units)}: {_first(errors)}")
+            raise StepError(f"restart {' and '.join(units)}: {_reason(units, errors, begun)}")
         wait(services, well, seconds)
     finally:
         for flag in flags:
@@ -62,7 +67,8 @@ def restart(
 
 def stop(services: list[dict]) -> None:
     """Stop services where nothing is left to serve; the sockets with them."""
-    run(["systemctl", "stop", *(f"{s['unit']}{end}" for s in services for end in (".socket", ".service"))])
+    units = [f"{s['unit']}.{end}" for s in services for end in ("socket", "service")]
+    run(["systemctl", "stop", *units])
 
 
 def wait(services: list[dict], well: Callable[[dict, dict], bool], seconds: float) -> None:
@@ -82,5 +88,9 @@ def told(body: dict) -> str:
     return f"it is {body['status']}{serving}"
 
 
-def _first(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else "no reason given"
+def _reason(units: list[str], errors: str, begun: float) -> str:
+    """What the service itself said last about why it cannot start, else what systemd says."""
+    told = [line for line in log_of(units, 30, begun) if SAYS in line]
+    if told:
+        return told[-1].partition(SAYS)[2].strip()
+    return errors.strip().splitlines()[0] if errors.strip() else "no reason given"

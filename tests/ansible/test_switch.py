@@ -1,0 +1,268 @@
+"""One host's switch: forward and proved, or everything as it was, and the journal says which."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_modules import run_module
+from fake_host import FakeHost, Json
+
+OLD, NEW = "20261101T000000Z-00000001", "20261102T000000Z-00000002"
+RUN = {"run": "r-1", "by": "anna@desk", "what": f"update to {NEW}"}
+
+
+def switch(host: FakeHost, *services: Json, to: tuple[str, str], **more: Any) -> dict[str, Any]:
+    """Switch the services, which are of one kind, as the role activation does."""
+    kind = services[0]["kind"]
+    current, previous = (host.place(kind, name) for name in to)
+    canary = [str(host.program), "canary", "--pin"] if kind == "gateway" else []
+    params = {
+        "kind": kind,
+        "services": list(services),
+        "links": str(host.data / kind),
+        "to": {"current": current, "previous": previous},
+        "verify": [str(host.program), "verify", current],
+        "canary": canary,
+        "drain": True,
+        "ready_seconds": 5,
+        "state_dir": str(host.state),
+        "run": RUN,
+    }
+    return run_module("askfleet_switch", **(params | more))
+
+
+def running(host: FakeHost, kind: str, *shards: int) -> list[Json]:
+    """Services that serve OLD."""
+    services = [host.service(kind, shard) for shard in shards] or [host.service(kind)]
+    host.link(kind, OLD)
+    host.start(*services)
+    return services
+
+
+def drained(call: str) -> str:
+    return call.partition("[")[2].rstrip("]")
+
+
+def test_shards_go_forward(host: FakeHost) -> None:
+    services = running(host, "shard", 0, 1)
+    told = switch(host, *services, to=(NEW, OLD))
+    assert told["changed"]
+    assert told["before"] == {"current": host.place("shard", OLD), "previous": ""}
+    fact = told["ansible_facts"]["activation_switched_shard"]
+    assert (fact["changed"], fact["before"]) == (True, told["before"])
+    assert host.links("shard") == {"current": NEW, "previous": OLD}
+    [restart] = host.calls("systemctl restart")
+    assert "askfleet-shard@0.service askfleet-shard@1.service" in restart
+    assert drained(restart) == "shard-0 shard-1", "drained while it restarts"
+    assert list(host.drain.iterdir()) == []
+    [entry] = host.journal()
+    assert entry == {
+        **RUN,
+        "kind": "shard",
+        "from": told["before"],
+        "to": {"current": host.place("shard", NEW), "previous": host.place("shard", OLD)},
+        "result": "ok",
+        "time": entry["time"],
+        "seconds": told["seconds"],
+    }
+
+
+def test_an_encoder_goes_forward(host: FakeHost) -> None:
+    services = running(host, "encoder")
+    assert switch(host, *services, to=(NEW, OLD))["changed"]
+    assert host.links("encoder") == {"current": NEW, "previous": OLD}
+    assert len(host.calls("systemctl restart")) == 1
+
+
+def test_without_another_replica_nothing_is_drained(host: FakeHost) -> None:
+    services = running(host, "shard", 0)
+    switch(host, *services, to=(NEW, OLD), drain=False)
+    assert [drained(call) for call in host.calls("systemctl restart")] == [""]
+
+
+def test_a_second_time_there_is_nothing_to_do(host: FakeHost) -> None:
+    services = running(host, "shard", 0)
+    switch(host, *services, to=(NEW, OLD))
+    before, calls = host.snapshot(), host.calls()
+    told = switch(host, *services, to=(NEW, OLD))
+    assert not told["changed"]
+    assert "activation_switched_shard" in told["ansible_facts"], "this host has taken the step"
+    assert (host.snapshot(), host.calls()) == (before, calls)
+
+
+def test_links_alone_are_not_enough(host: FakeHost) -> None:
+    """A run that was cut off between link and restart is finished by the next."""
+    services = running(host, "shard", 0)
+    host.link("shard", NEW, OLD)
+    assert switch(host, *services, to=(NEW, OLD))["changed"]
+    assert len(host.calls("systemctl restart")) == 1
+
+
+def test_check_mode_touches_nothing(host: FakeHost) -> None:
+    services = running(host, "shard", 0)
+    before = host.snapshot()
+    assert switch(host, *services, to=(NEW, OLD), check=True)["changed"]
+    assert (host.snapshot(), host.calls()) == (before, [])
+
+
+def test_what_fails_to_verify_is_not_touched(host: FakeHost) -> None:
+    services = running(host, "shard", 0)
+    host.command_fails("verify", "shard-000/index.faiss: sha256 differs")
+    before = host.snapshot()
+    told = switch(host, *services, to=(NEW, OLD))
+    assert told["msg"] == "verify the part: shard-000/index.faiss: sha256 differs"
+    assert host.calls("systemctl") == []
+    left = {n: text for n, text in host.snapshot().items() if not n.startswith("state/")}
+    assert left == {n: text for n, text in before.items() if not n.startswith("state/")}
+    [entry] = host.journal()
+    assert entry["result"] == f"{told['msg']}; put back"
+
+
+def test_a_masked_unit_is_refused_before_anything_stops(host: FakeHost) -> None:
+    services = running(host, "shard", 0, 1)
+    host.mask(services[1])
+    told = switch(host, *services, to=(NEW, OLD))
+    assert "askfleet-shard@1.service cannot be started: systemd says it is masked" in told["msg"]
+    assert host.links("shard") == {"current": OLD, "previous": ""}
+    assert host.calls("systemctl restart", "systemctl stop") == []
+
+
+def test_a_unit_that_does_not_start_is_put_back(host: FakeHost) -> None:
+    services = running(host, "shard", 0, 1)
+    host.fails_with(services[1], NEW)
+    told = switch(host, *services, to=(NEW, OLD))
+    assert told["msg"] == (
+        "restart askfleet-shard@0.service and askfleet-shard@1.service: "
+        "Job for askfleet-shard@1.service failed."
+    )
+    assert "askfleet-shard@1.service" in told["log"][0]
+    assert host.links("shard") == {"current": OLD, "previous": ""}
+    assert all(host.runs(service) for service in services)
+    assert list(host.drain.iterdir()) == []
+    assert [drained(call) for call in host.calls("systemctl restart")] == ["shard-0 shard-1"] * 2
+    assert [entry["result"] for entry in host.journal()] == [f"{told['msg']}; put back"]
+    assert "ansible_facts" not in told, "this host has not taken the step"
+
+
+def test_a_service_that_never_is_well_is_put_back(host: FakeHost) -> None:
+    services = running(host, "shard", 0)
+    host.answers["shard-0"] = lambda body: (
+        body if body["generations"]["current"] == OLD else {**body, "status": "loading"}
+    )
+    told = switch(host, *services, to=(NEW, OLD), ready_seconds=1)
+    assert told["msg"] == f"wait for askfleet-shard@0: it is loading, serving {NEW} after 1 s"
+    assert host.links("shard") == {"current": OLD, "previous": ""}
+    assert list(host.drain.iterdir()) == []
+
+
+def test_a_service_that_serves_something_else_is_not_well(host: FakeHost) -> None:
+    services = running(host, "shard", 0)
+    stuck = {"current": OLD, "previous": None}
+    host.answers["shard-0"] = lambda body: {**body, "generations": stuck}
+    told = switch(host, *services, to=(NEW, OLD), ready_seconds=1)
+    assert f"it is ok, serving {OLD}" in told["msg"]
+    assert host.links("shard") == {"current": OLD, "previous": ""}
+
+
+def test_what_does_not_come_back_is_said(host: FakeHost) -> None:
+    services = running(host, "shard", 0)
+    host.fails_with(services[0], NEW, OLD)
+    told = switch(host, *services, to=(NEW, OLD))
+    assert "; and it did not come back: restart askfleet-shard@0.service: Job for" in told["msg"]
+    assert host.links("shard") == {"current": OLD, "previous": ""}
+    assert host.journal()[0]["result"] == told["msg"]
+
+
+@pytest.mark.parametrize("kind", ["encoder", "shard", "gateway"])
+def test_a_first_update_that_fails_leaves_no_link_and_stops(host: FakeHost, kind: str) -> None:
+    service = host.service(kind, 0 if kind == "shard" else None)
+    host.fails_with(service, NEW)
+    told = switch(host, service, to=(NEW, ""))
+    assert told["msg"].startswith(f"restart {service['unit']}.service: Job for")
+    assert host.links(kind) == {"current": "", "previous": ""}
+    assert host.calls("systemctl stop") == [
+        f"systemctl stop {service['unit']}.socket {service['unit']}.service []"
+    ]
+    assert [drained(call) for call in host.calls("systemctl restart")] == [""], "nothing to drain"
+
+
+def test_a_gateway_is_asked_before_it_follows(host: FakeHost) -> None:
+    services = running(host, "gateway")
+    assert switch(host, *services, to=(NEW, OLD))["changed"]
+    assert host.links("gateway") == {"current": NEW, "previous": OLD}
+    assert host.calls("systemctl restart") == []
+    [canary] = host.calls("askfleet canary")
+    assert canary.endswith(f"(gateways: {OLD})"), "before the flip"
+
+
+def test_a_gateway_that_answers_wrong_is_not_flipped(host: FakeHost) -> None:
+    services = running(host, "gateway")
+    host.command_fails("canary", "canary 3: d0007 is missing")
+    told = switch(host, *services, to=(NEW, OLD))
+    assert told["msg"] == "ask the canaries: canary 3: d0007 is missing"
+    assert host.links("gateway") == {"current": OLD, "previous": ""}
+    assert host.calls("systemctl") == []
+
+
+def test_a_gateway_that_does_not_follow_is_put_back(host: FakeHost) -> None:
+    services = running(host, "gateway")
+    host.answers["gateway"] = lambda body: {
+        **body,
+        "generations": {"current": OLD, "previous": None},
+    }
+    told = switch(host, *services, to=(NEW, OLD), ready_seconds=1)
+    assert f"wait for askfleet-gateway: it is ok, serving {OLD}" in told["msg"]
+    assert host.links("gateway") == {"current": OLD, "previous": ""}
+    assert host.calls("systemctl restart") == []
+
+
+def test_a_first_gateway_starts_and_then_is_asked(host: FakeHost) -> None:
+    service = host.service("gateway")
+    assert switch(host, service, to=(NEW, ""))["changed"]
+    assert len(host.calls("systemctl restart")) == 1
+    [canary] = host.calls("askfleet canary")
+    assert canary.endswith(f"(gateways: {NEW})")
+
+
+def test_a_first_gateway_that_answers_wrong_stops_again(host: FakeHost) -> None:
+    service = host.service("gateway")
+    host.command_fails("canary", "no answer")
+    told = switch(host, service, to=(NEW, ""))
+    assert told["msg"] == "ask the canaries: no answer"
+    assert host.links("gateway") == {"current": "", "previous": ""}
+    assert not host.runs(service)
+
+
+def test_going_back_to_nothing_stops_the_units(host: FakeHost) -> None:
+    services = running(host, "shard", 0)
+    assert switch(host, *services, to=("", ""), verify=[])["changed"]
+    assert host.links("shard") == {"current": "", "previous": ""}
+    assert not host.runs(services[0])
+    assert not switch(host, *services, to=("", ""), verify=[])["changed"]
+
+
+def test_a_link_that_cannot_be_made_puts_all_back(host: FakeHost) -> None:
+    services = running(host, "shard", 0)
+    (host.data / "shard/.current.new").mkdir()
+    told = switch(host, *services, to=(NEW, OLD))
+    assert ".current.new" in told["msg"]
+    assert host.links("shard")["current"] == OLD
+    assert "did not come back" in told["msg"], "the same is in the way back"
+    assert list(host.drain.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", b"what?\r\n", [1], "text", {}]
+)
+def test_a_strange_answer_while_it_starts_is_waited_out(host: FakeHost, answer: Any) -> None:
+    services = running(host, "shard", 0)
+    seen: list[Any] = []
+
+    def twice(body: Json) -> Any:
+        seen.append(body)
+        return answer if len(seen) < 3 else body
+
+    host.answers["shard-0"] = twice
+    assert switch(host, *services, to=(NEW, OLD))["changed"]
+    assert len(seen) == 3
