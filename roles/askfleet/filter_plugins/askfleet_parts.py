@@ -101,7 +101,7 @@ def bytes_to_send(part: Json, look: Json) -> dict[str, int]:
 
 
 def askfleet_sent(sendings: Iterable[Json]) -> int:
-    """Add up the bytes that rsync says it sent, of what the task that sends registered on each host."""
+    """Add up the bytes that rsync says it sent, of what sending registered on each host."""
     told = (str(one.get("msg", "")) for sending in sendings for one in sending.get("results", ()))
     sent = (line for text in told for line in text.splitlines() if line.startswith(_SENT))
     return sum(int(line.removeprefix(_SENT).replace(",", "")) for line in sent)
