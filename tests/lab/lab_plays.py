@@ -17,6 +17,7 @@ BIN = Path(sys.executable).parent
 NAME = "askfleet-test"
 SUBNET = "198.18.1"
 PORT = 8081
+LOGS = REPO / "var/test/lab/plays"  # what every play has said, for who repairs
 URL = f"http://127.0.0.1:{PORT}"
 
 # Always this lab, whatever the caller's shell says: the tests take it down.
@@ -130,6 +131,9 @@ class Running:
         self._kill_all()
         self._process.wait()
         self._reader.join()
+        LOGS.mkdir(parents=True, exist_ok=True)
+        log = LOGS / f"{time.strftime('%H%M%S')}-{self.name.rpartition('/')[2]}.log"
+        log.write_text(self.output, encoding="utf-8")
 
     @property
     def output(self) -> str:

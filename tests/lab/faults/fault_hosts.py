@@ -2,11 +2,11 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab_hosts import host_processes, run_on
+from lab_hosts import host_processes, root, run_on
 from lab_plays import play
 
 SPARE = 64_000_000  # what an update wants to be left free
@@ -65,12 +65,22 @@ def fill_disk(host: str, left: int) -> None:
 
 
 @contextmanager
-def masked(host: str, unit: str) -> Iterator[None]:
-    """Where the unit is masked in the block, it no longer is after it."""
+def maskable(host: str, unit: str) -> Iterator[Callable[[], None]]:
+    """A function that masks the unit; it is as it was when the block ends."""
+    file = root(host) / "etc/systemd/system" / unit
+    away = file.with_name(f"{file.name}.away")
+
+    def mask() -> None:
+        file.rename(away)  # `systemctl mask` does not replace a unit that lies there
+        file.symlink_to("/dev/null")
+        run_on(host, "systemctl", "daemon-reload")
+
     try:
-        yield
+        yield mask
     finally:
-        run_on(host, "systemctl", "unmask", unit)
+        if away.exists():
+            away.replace(file)
+        run_on(host, "systemctl", "daemon-reload")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from fault_generations import nothing_wrong, resealed
 from fault_hosts import (
     cut_ssh,
     fill_disk,
-    masked,
+    maskable,
     mode_kept,
     port_taken,
     silent_ssh,
@@ -37,10 +37,13 @@ def test_disk_full_while_staging(fleet, tell_load):
 def test_unit_masked_on_the_last_host(fleet, tell_load):
     unit = "askfleet-shard@3.service"
     before = fleet.picture()
-    with masked(LAST, unit), fleet.load(fleet.now) as load, fleet.start("C") as running:
-        begun = turn_of(running, "shards")
-        with Trigger(begun, lambda: run_on(LAST, "systemctl", "mask", unit)) as fault:
-            failed = running.done()
+    with (
+        maskable(LAST, unit) as mask,
+        fleet.load(fleet.now) as load,
+        fleet.start("C") as running,
+        Trigger(turn_of(running, "shards"), mask) as fault,
+    ):
+        failed = running.done()
     tell_load(load)
     assert fault.fired
     failed.failed(f"{LAST}: activating shard", f"{unit} cannot be started", "masked")
