@@ -62,7 +62,7 @@ class ShardPart:
     def self_query(self) -> None:
         """Search once and read the answer; raises GenerationError when that is impossible."""
         query = np.full((1, self.manifest.model.dim), self.manifest.model.dim**-0.5, np.float32)
-        for hit in self.search(query, 1)[0]:
+        for hit in self.search(query, 1)[0] if self.count else ():
             if np.isfinite(hit.score) and hit.row.text:
                 return
         raise GenerationError(f"generation {self.manifest.id}: the self-query found nothing")

@@ -112,6 +112,15 @@ def test_a_file_that_the_linked_generation_has_is_not_counted() -> None:
     assert plan(seen, new)["sends"]["shard-b"] == SIZES["manifest.json"] + SHARD_1
 
 
+def test_what_was_sent_is_added_up_over_hosts_and_parts() -> None:
+    def told(count: str) -> dict[str, str]:
+        return {"msg": f"Number of files: 3\nTotal bytes sent: {count}\nTotal bytes received: 9\n"}
+
+    two_parts = {"results": [told("1,234,567"), told("3")]}
+    assert parts.askfleet_sent([two_parts, {"results": [told("30")]}]) == 1_234_600
+    assert parts.askfleet_sent([{"results": [], "skipped": True}, {"unreachable": True}]) == 0
+
+
 def test_the_basis_is_what_is_linked() -> None:
     [part] = parts_of("shard-a", record(B))
     assert parts.askfleet_basis(part, look("shard-a", A)) == place(A)

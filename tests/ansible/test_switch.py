@@ -81,6 +81,13 @@ def test_without_another_replica_nothing_is_drained(host: FakeHost) -> None:
     assert [drained(call) for call in host.calls("systemctl restart")] == [""]
 
 
+def test_where_the_other_replica_has_died_since_nothing_is_drained(host: FakeHost) -> None:
+    services = running(host, "shard", 0)
+    host.others_answer = False
+    assert switch(host, *services, to=(NEW, OLD))["changed"]
+    assert [drained(call) for call in host.calls("systemctl restart")] == [""]
+
+
 def test_a_second_time_there_is_nothing_to_do(host: FakeHost) -> None:
     services = running(host, "shard", 0)
     switch(host, *services, to=(NEW, OLD))

@@ -1,4 +1,4 @@
-"""Three generations of different content, and the right answers of each, worked out in process."""
+"""Generations of different content, and the right answers of each, worked out in one process."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab_plays import REPO, Play, play
+from lab_plays import REPO, Play, Running
 
 from app.generation.engine import open_engine
 from app.generation.routing import Probe
@@ -20,17 +20,31 @@ K = 5
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What one question must be answered with: ids and scores, best first; text of the best."""
+
+    ids: list[str]
+    scores: list[float]
+    text: str
+
+
+Right = dict[str, dict[str, Answer]]
+"""Generation id -> question -> answer."""
+
+
+@dataclass(frozen=True)
 class Answers:
-    """One generation's answers: question -> (ids, best first; text of the best)."""
+    """One generation's answers to the questions of the load."""
 
     generation: str
+    model: str
     replay: Replay
-    auto: dict[str, tuple[list[str], str]]
+    auto: dict[str, Answer]
 
 
 @dataclass(frozen=True)
 class Corpora:
-    """Generations by letter, the model's directory, and questions they answer differently."""
+    """Generations by name, the default model's directory, and questions they answer differently."""
 
     answers: dict[str, Answers]
     model: Path
@@ -40,9 +54,19 @@ class Corpora:
         """The generations' ids."""
         return tuple(self.answers[letter].generation for letter in letters)
 
-    def by_id(self, *letters: str) -> dict[str, dict[str, tuple[list[str], str]]]:
-        """Generation id -> right answers."""
+    def by_id(self, *letters: str) -> Right:
+        """The right answers of these generations."""
         return {self.answers[one].generation: self.answers[one].auto for one in letters}
+
+    def letter(self, generation: str) -> str:
+        """The name of a generation; "" for an id that is none of ours."""
+        names = {answers.generation: letter for letter, answers in self.answers.items()}
+        return names.get(generation, "")
+
+    def add(self, letter: str, corpus: Path, model: Path, *options: str) -> None:
+        """Build one more generation and work out its answers."""
+        directory = _build(corpus, model, *options)
+        self.answers[letter] = _answers(directory, model, self.questions)
 
     def exact(self, letter: str, texts: Sequence[str], k: int, probe: Probe) -> list[list[str]]:
         """The ids that a generation must answer with."""
@@ -60,26 +84,29 @@ def make_corpora() -> Corpora:
     lines = (REPO / "var/demo/corpus.jsonl").read_text(encoding="utf-8").splitlines()
     WORK.mkdir(parents=True, exist_ok=True)
     stride = len(lines) // (2 * DOCUMENTS)  # from all sets of the corpus, not from its first
-    built = {}
+    texts = [json.loads(line)["text"] for line in lines[:: stride * 100]]
+    questions = tuple(texts + [f"{text.split(' ', 1)[-1]}?" for text in texts])
+    corpora = Corpora({}, model, questions)
     for place, letter in enumerate("ABC"):
         first = place * DOCUMENTS // 2
         own = lines[first * stride :: stride][:DOCUMENTS]
-        corpus = WORK / f"{letter}.jsonl"
-        corpus.write_text("\n".join(own) + "\n", encoding="utf-8")
-        built[letter] = _build(corpus, model)
-    texts = [json.loads(line)["text"] for line in lines[:: stride * 100]]
-    questions = tuple(texts + [f"{text.split(' ', 1)[-1]}?" for text in texts])
-    return Corpora(
-        {one: _answers(at, model, questions) for one, at in built.items()}, model, questions
-    )
+        corpora.add(letter, write_corpus(letter, own), model)
+    return corpora
 
 
-def _build(corpus: Path, model: Path) -> Path:
+def write_corpus(name: str, lines: Sequence[str]) -> Path:
+    """Write lines of JSON as a corpus of the tests."""
+    corpus = WORK / f"{name}.jsonl"
+    corpus.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return corpus
+
+
+def _build(corpus: Path, model: Path, *more: str) -> Path:
     command = [sys.executable, "-m", "index_builder", "build", "--json"]
     options = ["--shards", "4", "--processes", "2", "--sample", "500"]
     paths = ["--corpus", str(corpus), "--model", str(model), "--out", str(GENERATIONS)]
     result = subprocess.run(
-        [*command, *options, *paths], cwd=REPO, capture_output=True, text=True, timeout=600
+        [*command, *options, *paths, *more], cwd=REPO, capture_output=True, text=True, timeout=600
     )
     assert result.returncode == 0, f"{corpus.name} cannot be built:\n{result.stderr[-4000:]}"
     return Path(json.loads(result.stdout)["directory"])
@@ -88,18 +115,26 @@ def _build(corpus: Path, model: Path) -> Path:
 def _answers(directory: Path, model: Path, questions: Sequence[str]) -> Answers:
     engine, replay, auto = open_engine(model), Replay(directory), {}
     for question in questions:  # one at a time, as the fleet is asked
-        replayed = replay.search(engine.encode([question]), K, "auto")
-        auto[question] = (replayed.ids[0], replayed.hits[0][0].row.text)
-    return Answers(directory.name, replay, auto)
+        (hits,) = replay.search(engine.encode([question]), K, "auto").hits
+        ids, scores = [hit.row.id for hit in hits], [hit.score for hit in hits]
+        auto[question] = Answer(ids, scores, hits[0].row.text)
+    return Answers(directory.name, model.name, replay, auto)
 
 
-def update(corpora: Corpora, letter: str) -> Play:
-    """Run update_index.yml for one of the generations, from the tests' own directory."""
+def start_update(corpora: Corpora, letter: str, *more: str) -> Running:
+    """Start update_index.yml for one of the generations, from the tests' own directory."""
     (generation,) = corpora.ids(letter)
-    settings = {
-        "generation": generation,
-        "generation_dir": str(GENERATIONS),
-        "staging_generation_source": str(GENERATIONS / generation),
-    }
-    extra = [part for name, value in settings.items() for part in ("-e", f"{name}={value}")]
-    return play("update_index.yml", *extra)
+    return start_update_to(GENERATIONS / generation, *more)
+
+
+def start_update_to(directory: Path, *more: str) -> Running:
+    """Start update_index.yml for a sealed generation."""
+    settings = [f"generation={directory.name}", f"generation_dir={directory.parent}", *more]
+    extra = [part for setting in settings for part in ("-e", setting)]
+    return Running("update_index.yml", *extra)
+
+
+def update(corpora: Corpora, letter: str, *more: str) -> Play:
+    """Run update_index.yml for one of the generations to its end."""
+    with start_update(corpora, letter, *more) as running:
+        return running.done()

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 from lab_plays import NAME, SUBNET
@@ -40,9 +41,7 @@ def root(host: str) -> Path:
 
 def run_on(host: str, *command: str, check: bool = True) -> str:
     """Run a command as root inside a host, past ssh; returns what it printed."""
-    leader = int((RUN / f"{host}.pid").read_text(encoding="ascii"))
-    children = Path(f"/proc/{leader}/task/{leader}/children").read_text(encoding="ascii")
-    init = children.split()[0]
+    _, init = host_processes(host)
     namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid"]
     result = subprocess.run(
         ["nsenter", f"--target={init}", *namespaces, "--", *command],
@@ -54,16 +53,25 @@ def run_on(host: str, *command: str, check: bool = True) -> str:
     return result.stdout
 
 
+def host_processes(host: str) -> tuple[int, int]:
+    """systemd-nspawn's process, and the host's init, which is its child."""
+    leader = int((RUN / f"{host}.pid").read_text(encoding="ascii"))
+    children = Path(f"/proc/{leader}/task/{leader}/children").read_text(encoding="ascii")
+    return leader, int(children.split()[0])
+
+
 def unit_properties(host: str, unit: str, *names: str) -> dict[str, str]:
     """systemd's properties of a unit."""
     shown = run_on(host, "systemctl", "show", f"--property={','.join(names)}", unit)
     return dict(line.split("=", 1) for line in shown.splitlines())
 
 
-def health() -> dict[str, dict]:
+def health(without: Collection[str] = ()) -> dict[str, dict]:
     """ "host unit" -> what its /health says, asked directly, past every nginx."""
     answers = {}
     for host, (number, units) in HOSTS.items():
+        if host in without:
+            continue
         for unit, port in units.items():
             url = f"http://{SUBNET}.{number}:{port}/health"
             command = ["nsenter", f"--net={NAMESPACE}", "curl", "--silent", "--max-time", "10", url]
@@ -73,9 +81,9 @@ def health() -> dict[str, dict]:
     return answers
 
 
-def serving() -> dict[str, tuple[str | None, str | None]]:
+def serving(without: Collection[str] = ()) -> dict[str, tuple[str | None, str | None]]:
     """ "host unit" -> current and previous generation (of encoders: model); all must be ok."""
-    answers = health()
+    answers = health(without)
     bad = {where: body["status"] for where, body in answers.items() if body["status"] != "ok"}
     assert not bad
     loaded = {where: body.get("models") or body["generations"] for where, body in answers.items()}

@@ -67,7 +67,7 @@ def test_process_as_users_call_it_today(corpora):
     body = json.dumps({"instances": [question]})
     answer = requests.post(f"{URL}/process", data=body, headers=form, timeout=10)
     assert answer.status_code == 200
-    assert answer.json()["match"] == corpora.answers["A"].auto[question][1]
+    assert answer.json()["match"] == corpora.answers["A"].auto[question].text
 
 
 @pytest.mark.parametrize(("probe", "k"), [("all", 10), ("all", 1), ("auto", 100), (1, 10), (2, 10)])
@@ -87,7 +87,7 @@ def test_search_by_get_equals_one_process(corpora):
     for question in corpora.questions[:EXACT]:
         answer = _ok(requests.get(f"{URL}/v1/search", {"q": question, "k": K}, timeout=10))
         (query,) = answer["queries"]
-        assert _ids(query) == corpora.answers["A"].auto[question][0]
+        assert _ids(query) == corpora.answers["A"].auto[question].ids
         assert set(query["results"][0]) == {"id", "text", "answer", "score", "metadata"}
 
 

@@ -63,6 +63,7 @@ class FakeHost:
         self.program = root / "bin/askfleet"
         self.answers: dict[str, Callable[[Json], Any]] = {}
         self.asked: list[dict[str, str]] = []
+        self.others_answer = True
         self._servers: list[_Server] = []
         kinds = [f"data/{kind}" for kind in ("encoder", "shard", "gateway")]
         for name in (*kinds, "data/generations", "data/models", "state", "drain", "units", "bin"):
@@ -77,20 +78,28 @@ class FakeHost:
             (root / "bin" / name).chmod(0o755)
 
     def service(self, kind: str, shard: int | None = None) -> Json:
-        """Add a service, which does not run yet; returned as the topology describes it."""
+        """Add a service, which does not run yet; returned as the topology describes it.
+
+        Another replica runs elsewhere, and is ready while `others_answer`.
+        """
         name = kind if shard is None else f"{kind}-{shard}"
         unit = f"askfleet-{kind}" if shard is None else f"askfleet-{kind}@{shard}"
-        server = _Server(lambda: self._health(name, kind, unit), self.asked)
-        self._servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = self._listen(_Server(lambda: self._health(name, kind, unit), self.asked))
+        other = self._listen(_Server(lambda: {"status": "ok"} if self.others_answer else None, []))
         return {
             "name": name,
             "unit": unit,
             "kind": kind,
             "shard": shard,
-            "url": f"http://127.0.0.1:{server.server_address[1]}",
+            "url": url,
+            "stand_ins": [other],
             "drain_file": str(self.drain / name),
         }
+
+    def _listen(self, server: _Server) -> str:
+        self._servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}"
 
     def _health(self, name: str, kind: str, unit: str) -> Any:
         served = self.root / f"units/{unit}.service.served"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -11,6 +11,8 @@ Json = Mapping[str, Any]
 PROCESS = 65_000_000
 # Free disk that a host keeps beside what is staged.
 SPARE = 64_000_000
+
+_SENT = "Total bytes sent: "  # rsync --stats
 
 
 def askfleet_parts(host: Json, new: Json, data_dir: str, program: str) -> list[dict[str, Any]]:
@@ -96,6 +98,13 @@ def bytes_to_send(part: Json, look: Json) -> dict[str, int]:
             where = "model" if part["kind"] == "model" else first
             sends[where] = sends.get(where, 0) + int(info["size"])
     return sends
+
+
+def askfleet_sent(sendings: Iterable[Json]) -> int:
+    """Add up the bytes that rsync says it sent, of what sending registered on each host."""
+    told = (str(one.get("msg", "")) for sending in sendings for one in sending.get("results", ()))
+    sent = (line for text in told for line in text.splitlines() if line.startswith(_SENT))
+    return sum(int(line.removeprefix(_SENT).replace(",", "")) for line in sent)
 
 
 def askfleet_plan(fleet: Json, looks: Mapping[str, Json], new: Json) -> dict[str, Any]:
@@ -243,4 +252,5 @@ class FilterModule:
             "askfleet_parts": askfleet_parts,
             "askfleet_basis": askfleet_basis,
             "askfleet_plan": askfleet_plan,
+            "askfleet_sent": askfleet_sent,
         }

@@ -48,7 +48,8 @@ def askfleet_topology(
         `hosts`: per host `address`, `services`, `pools` and `edge` (None off the edge).
         A service has `name`, `unit`, `kind`, `shard` and `part` (its
         directory in a generation; None but for shards), `port`, `url` (on the
-        host itself), `links`, `drain_file` and, for gateways, `encoder_url` and `shard_urls`.
+        host itself), `stand_ins` (URLs of its other replicas), `links`, `drain_file` and, for
+        gateways, `encoder_url` and `shard_urls`.
     """
 
     def get(host: str, name: str) -> Any:
@@ -60,7 +61,9 @@ def askfleet_topology(
     def replicas(hosts: Iterable[str], port: str, offset: int = 0) -> list[str]:
         return [f"{get(host, 'address')}:{get(host, port) + offset}" for host in hosts]
 
-    def service(kind: str, port: int, shard: int | None = None, **more: Any) -> dict[str, Any]:
+    def service(
+        kind: str, port: int, others: list[str], shard: int | None = None, **more: Any
+    ) -> dict[str, Any]:
         name = kind if shard is None else f"{kind}-{shard}"
         return {
             "name": name,
@@ -70,6 +73,7 @@ def askfleet_topology(
             "part": None if shard is None else f"shard-{shard:03d}",
             "port": port,
             "url": f"http://127.0.0.1:{port}",
+            "stand_ins": [f"http://{replica}" for replica in others],
             "links": f"{data_dir}/{kind}",
             "drain_file": f"{run_dir}/drain/{name}",
             **more,
@@ -88,17 +92,22 @@ def askfleet_topology(
     encoder = {"hosts": encoders, "replicas": replicas(encoders, "encoder_port")}
     gateway = {"hosts": gateways, "replicas": replicas(gateways, "gateway_port")}
 
+    def others(host: str, pool: Mapping[str, Any]) -> list[str]:
+        replicas_of = zip(pool["hosts"], pool["replicas"], strict=True)
+        return [replica for other, replica in replicas_of if other != host]
+
     def services(host: str) -> Iterable[dict[str, Any]]:
         if host in encoders:
-            yield service("encoder", get(host, "encoder_port"))
+            yield service("encoder", get(host, "encoder_port"), others(host, encoder))
         if host in shard_hosts:
             for i in sorted(hostvars[host]["shards"]):
-                yield service("shard", get(host, "shard_base_port") + i, i)
+                port = get(host, "shard_base_port") + i
+                yield service("shard", port, others(host, shards[i]), i)
         if host in gateways:
             urls = [f"http://127.0.0.1:{pool['port']}" for pool in pools(host)]
-            yield service(
-                "gateway", get(host, "gateway_port"), encoder_url=urls[0], shard_urls=urls[1:]
-            )
+            port = get(host, "gateway_port")
+            pooled = {"encoder_url": urls[0], "shard_urls": urls[1:]}
+            yield service("gateway", port, others(host, gateway), **pooled)
 
     def pools(host: str) -> list[dict[str, Any]]:
         if host not in gateways:

@@ -60,6 +60,16 @@ def health(url: str, timeout: float = 5.0) -> dict:
     return {"status": f"answers {code}", **(body if isinstance(body, dict) else {})}
 
 
+def ready(url: str, timeout: float = 1.0) -> bool:
+    """Whether a service takes traffic at this moment: it answers, is not drained, not stopping."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{url}/readyz", timeout=timeout) as answer:
+            return bool(answer.status == 200)
+    except (OSError, HTTPException):
+        return False
+
+
 def loaded(body: dict) -> dict:
     """Return the `current` and `previous` that a service says it serves."""
     return body.get("models") or body.get("generations") or {}

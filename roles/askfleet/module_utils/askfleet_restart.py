@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ansible.module_utils.askfleet_host import health, log_of, run, unit_states
+from ansible.module_utils.askfleet_host import health, log_of, ready, run, unit_states
 
 # Time for the pools to meet the drain flag, in seconds: each asks a replica many times in it.
 DRAIN = 0.3
@@ -40,13 +40,16 @@ def restart(
     Args:
         services: as the topology describes them.
         well: whether a service's /health (second argument) is what it should be.
-        drain: whether other replicas answer meanwhile; else requests queue in the socket.
+        drain: whether other replicas are to answer meanwhile, where they are ready when it
+            begins; else requests queue in the socket.
         seconds: patience until every service is well.
         change: run while nothing asks.
 
     Raises:
         StepError: a step failed; the drain flags are gone nevertheless.
     """
+    # Who was well when the play looked may have died since.
+    drain = drain and all(any(map(ready, service["stand_ins"])) for service in services)
     flags = [Path(service["drain_file"]) for service in services] if drain else []
     try:
         for flag in flags:

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 from small_generations import SmallGeneration, build_small
 
 from app.errors import GenerationError
+from app.generation import documents
 from app.generation.manifest import Manifest
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
+from app.generation.shard_index import write_index
 from app.generation.shard_part import ShardPart
 
 
@@ -149,6 +152,24 @@ def test_each_host_is_asked_for_its_own_parts_only(copy: Path) -> None:
     (copy / "canaries.jsonl").unlink()
     manifest.verify(copy, [2], routing=False)
     ShardPart.open(copy, 2).self_query()
+
+
+def test_an_empty_shard_fails_its_self_query(copy: Path) -> None:
+    """Sealed like any other: nothing but the question finds it out."""
+    store = copy / "shard-002/documents.sqlite"
+    store.unlink()
+    documents.write(store, [])
+    index = faiss.IndexFlatIP(Manifest.load(copy).model.dim)
+    write_index(index, copy / "shard-002/index.faiss")
+
+    def count(content: dict[str, Any]) -> None:
+        content["stored"] -= content["shards"][2]["documents"]
+        content["documents"] = min(content["documents"], content["stored"])
+        content["shards"][2]["documents"] = 0
+
+    edit(copy, count)
+    with pytest.raises(GenerationError, match="the self-query found nothing"):
+        ShardPart.open(copy, 2).self_query()
 
 
 def test_a_shard_that_is_not_there_is_refused(copy: Path) -> None:

@@ -1,0 +1,105 @@
+"""What happens to a host: it dies, ssh hangs, its disk is small, a port or a unit is taken."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab_hosts import host_processes, root, run_on
+from lab_plays import play
+
+SPARE = 64_000_000  # what an update wants to be left free
+DATA = "/srv/askfleet"
+SMALL = "/run/small"
+
+
+def kill_host(host: str) -> None:
+    """End all of a host's processes at once; the kernel closes their connections."""
+    for pid in reversed(host_processes(host)):
+        os.kill(pid, signal.SIGKILL)
+
+
+def revive() -> None:
+    """Boot what is not up."""
+    play("playbooks/lab.yml").succeeded()
+
+
+@contextmanager
+def silent_ssh(host: str) -> Iterator[list[str]]:
+    """A list; whoever calls `cut` with it makes sshd answer nothing until the block ends."""
+    stopped: list[str] = []
+    try:
+        yield stopped
+    finally:
+        run_on(host, "kill", "-CONT", *stopped, check=False) if stopped else None
+
+
+def cut_ssh(host: str, stopped: list[str]) -> None:
+    """Stop sshd and every session of it: connections stay open and say nothing."""
+    stopped += run_on(host, "pgrep", "--exact", "sshd").split()
+    run_on(host, "kill", "-STOP", *stopped)
+
+
+@contextmanager
+def small_disk(host: str, free: int) -> Iterator[None]:
+    """Put the host's data on a small file system of its own; what was there before comes back."""
+    used = int(run_on(host, "du", "--summarize", "--block-size=1", DATA).split()[0])
+    size = used + SPARE + free
+    run_on(host, "mkdir", "-p", SMALL)
+    run_on(host, "mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", SMALL)
+    run_on(host, "cp", "--archive", f"{DATA}/.", SMALL)
+    run_on(host, "mount", "--bind", SMALL, DATA)
+    try:
+        yield
+    finally:
+        run_on(host, "umount", "--lazy", DATA)
+        run_on(host, "umount", "--lazy", SMALL)
+
+
+def fill_disk(host: str, left: int) -> None:
+    """Take the space of the host's data but for a little."""
+    told = run_on(host, "stat", "--file-system", "--format=%a %S", DATA).split()
+    free = int(told[0]) * int(told[1])
+    run_on(host, "fallocate", f"--length={free - left}", f"{DATA}/.filler")
+
+
+@contextmanager
+def maskable(host: str, unit: str) -> Iterator[Callable[[], None]]:
+    """A function that masks the unit; it is as it was when the block ends."""
+    file = root(host) / "etc/systemd/system" / unit
+    away = file.with_name(f"{file.name}.away")
+
+    def mask() -> None:
+        file.rename(away)  # `systemctl mask` does not replace a unit that lies there
+        file.symlink_to("/dev/null")
+        run_on(host, "systemctl", "daemon-reload")
+
+    try:
+        yield mask
+    finally:
+        if away.exists():
+            away.replace(file)
+        run_on(host, "systemctl", "daemon-reload")
+
+
+@contextmanager
+def port_taken(host: str, unit: str, port: int) -> Iterator[None]:
+    """Another program has the service's port, and does not even listen on it."""
+    program = f"import socket, time; s = socket.socket(); s.bind(('', {port})); time.sleep(3600)"
+    run_on(host, "systemctl", "stop", f"{unit}.socket", f"{unit}.service")
+    run_on(host, "systemd-run", "--quiet", "--unit=squatter", "python3", "-c", program)
+    try:
+        yield
+    finally:
+        run_on(host, "systemctl", "stop", "squatter.service")
+        run_on(host, "systemctl", "start", f"{unit}.service")
+
+
+@contextmanager
+def mode_kept(directory: Path) -> Iterator[None]:
+    """Where the block changes a directory's mode, it is put back."""
+    try:
+        yield
+    finally:
+        directory.chmod(0o755)

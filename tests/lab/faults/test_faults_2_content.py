@@ -1,0 +1,70 @@
+"""Generations that must not be served: damaged before, damaged after, and sealed but wrong."""
+
+import pytest
+from fault_end import expect_unchanged
+from fault_generations import (
+    empty_index,
+    nothing_wrong,
+    other_dimension,
+    other_fingerprint,
+    resealed,
+    wrong_canaries,
+)
+from fault_inject import Trigger, flip_bit, turn_of
+from lab_corpora import GENERATIONS, start_update_to
+from lab_hosts import HOSTS, root, snapshot
+
+
+def test_truncated_before_the_update(fleet, tell_load):
+    before, files = fleet.picture(), {host: snapshot(host) for host in HOSTS}
+    source = fleet.source("C")
+    with resealed(source, GENERATIONS, nothing_wrong) as broken, fleet.load(fleet.now) as load:
+        file = broken / "shard-002/index.faiss"
+        content = file.read_bytes()
+        file.unlink()  # its other name is the right generation's
+        file.write_bytes(content[: len(content) // 2])
+        with start_update_to(broken) as running:
+            failed = running.done()
+    tell_load(load)
+    failed.failed(f"shard-002/index.faiss has {len(content) // 2} bytes")
+    assert {host: snapshot(host) for host in HOSTS} == files
+    expect_unchanged(before)
+
+
+def test_bit_flipped_after_staging(fleet, tell_load):
+    """On the last shard host, so that the others have been switched when it is found."""
+    before, (generation,) = fleet.picture(), fleet.corpora.ids("C")
+    file = root("shard-d") / f"srv/askfleet/generations/{generation}/shard-003/index.faiss"
+    with (
+        fleet.load(fleet.now) as load,
+        fleet.start("C") as running,
+        Trigger(turn_of(running, "encoders"), lambda: flip_bit(file)) as fault,
+    ):
+        failed = running.done()
+    tell_load(load)
+    assert fault.fired
+    failed.failed("shard-d: activating shard: verify the part", "shard-003/index.faiss")
+    expect_unchanged(before)
+
+
+WRONG = {
+    "other dimension": (other_dimension, "512"),
+    "other fingerprint": (other_fingerprint, "0123456789abcdef"),
+    "empty index": (empty_index, "the self-query found nothing"),
+    "wrong canary answers": (wrong_canaries, "gateway-1: activating gateway: ask the canaries"),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_right_checksums_wrong_content(fleet, tell_load, fault):
+    change, message = WRONG[fault]
+    before = fleet.picture()
+    with (
+        resealed(fleet.source("C"), GENERATIONS, change) as broken,
+        fleet.load(fleet.now) as load,
+        start_update_to(broken) as running,
+    ):
+        failed = running.done()
+    tell_load(load)
+    failed.failed(message)
+    expect_unchanged(before)

@@ -1,0 +1,88 @@
+"""One host fails in the middle: its disk, a unit, a port, a gateway's files, its ssh."""
+
+from fault_end import expect_unchanged
+from fault_generations import nothing_wrong, resealed
+from fault_hosts import (
+    cut_ssh,
+    fill_disk,
+    maskable,
+    mode_kept,
+    port_taken,
+    silent_ssh,
+    small_disk,
+)
+from fault_inject import Trigger, link_names, turn_of
+from lab_corpora import GENERATIONS, start_update_to
+from lab_hosts import root, run_on
+
+LAST = "shard-d"
+
+
+def test_disk_full_while_staging(fleet, tell_load):
+    """Preflight finds room; then something else takes it."""
+    before, source = fleet.picture(), fleet.source("C")
+    with resealed(source, GENERATIONS, nothing_wrong) as fresh, small_disk("shard-b", 16_000_000):
+        with fleet.load(fleet.now) as load, start_update_to(fresh) as running:
+            filled = running.begun("Take the lock")
+            with Trigger(filled, lambda: fill_disk("shard-b", left=300_000)) as fault:
+                failed = running.done()
+        held = run_on("shard-b", "ls", "--almost-all", "/srv/askfleet/generations").split()
+    tell_load(load)
+    assert fault.fired
+    failed.failed("shard-b: staging", "No space left on device")
+    assert not [name for name in held if name.startswith(".") or name == fresh.name]
+    expect_unchanged(before)
+
+
+def test_unit_masked_on_the_last_host(fleet, tell_load):
+    unit = "askfleet-shard@3.service"
+    before = fleet.picture()
+    with (
+        maskable(LAST, unit) as mask,
+        fleet.load(fleet.now) as load,
+        fleet.start("C") as running,
+        Trigger(turn_of(running, "shards"), mask) as fault,
+    ):
+        failed = running.done()
+    tell_load(load)
+    assert fault.fired
+    failed.failed(f"{LAST}: activating shard", f"{unit} cannot be started", "masked")
+    expect_unchanged(before)
+
+
+def test_port_taken_on_the_last_host(fleet, tell_load):
+    unit = "askfleet-shard@3"
+    before = fleet.picture()
+    with fleet.load(fleet.now) as load, port_taken(LAST, unit, 7203):
+        failed = fleet.update("C")
+    tell_load(load)
+    failed.failed(f"{LAST}: activating shard: restart", unit)
+    expect_unchanged(before)
+
+
+def test_canary_fails_on_the_second_gateway(fleet, tell_load):
+    """What it staged is right, and its service may not read it."""
+    before, (generation,) = fleet.picture(), fleet.corpora.ids("C")
+    routing = root("gateway-2") / f"srv/askfleet/generations/{generation}/routing"
+    with mode_kept(routing), fleet.load(fleet.now, "C") as load, fleet.start("C") as running:
+        begun = turn_of(running, "shards")
+        with Trigger(begun, lambda: routing.chmod(0o700)) as fault:
+            failed = running.done()
+    tell_load(load)
+    assert fault.fired
+    failed.failed("gateway-2: activating gateway: ask the canaries")
+    assert load.served[generation], "the first gateway was never switched"
+    expect_unchanged(before)
+
+
+def test_ssh_cut_in_the_middle(fleet, tell_load):
+    """Two shard hosts have been switched, one is at it, and the last one no longer answers."""
+    before, (generation,) = fleet.picture(), fleet.corpora.ids("C")
+    with silent_ssh(LAST) as stopped, fleet.load(fleet.now) as load, fleet.start("C") as running:
+        begun = link_names("shard-b", generation)
+        with Trigger(begun, lambda: cut_ssh(LAST, stopped)) as fault:
+            failed = running.done()
+    tell_load(load)
+    assert fault.fired
+    failed.failed(f"{LAST}: activating shard: it does not answer (ssh)")
+    expect_unchanged(before)
