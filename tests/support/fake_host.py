@@ -27,6 +27,7 @@ show)
     next=yes
     echo "LoadState=$(cat "$unit.load" 2>/dev/null || echo loaded)"
     echo "ActiveState=active"
+    echo "UnitFileState=enabled"
   done ;;
 restart)
   for unit; do
@@ -92,6 +93,8 @@ class FakeHost:
             "kind": kind,
             "shard": shard,
             "url": url,
+            "port": int(url.rpartition(":")[2]),
+            "links": str(self.data / kind),
             "stand_ins": [other],
             "drain_file": str(self.drain / name),
         }
