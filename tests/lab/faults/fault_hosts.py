@@ -81,6 +81,8 @@ def maskable(host: str, unit: str) -> Iterator[Callable[[], None]]:
         if away.exists():
             away.replace(file)
         run_on(host, "systemctl", "daemon-reload")
+        # systemd forgot what it knew of the masked unit, and ended it when no watchdog came.
+        run_on(host, "systemctl", "restart", unit)
 
 
 @contextmanager
