@@ -33,7 +33,7 @@ def test_truncated_before_the_update(fleet, tell_load):
 
 def test_bit_flipped_after_staging(fleet, tell, tell_load):
     """On the last shard host, so that the others have been switched; the next run mends it."""
-    old, new = fleet.now, "C"
+    old, new = fleet.now, fleet.other()
     before, (generation,) = fleet.picture(), fleet.corpora.ids(new)
     file = root("shard-d") / f"srv/askfleet/generations/{generation}/shard-003/index.faiss"
     with (
