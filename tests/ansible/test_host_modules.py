@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import multiprocessing
@@ -88,6 +89,22 @@ def test_of_many_at_once_one_gets_it(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == {"run": f"r-{got.index(True)}"}
 
 
+def test_who_looks_at_the_lock_does_so_alone(tmp_path: Path) -> None:
+    path = tmp_path / "update.lock"
+    with (
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool,
+        (tmp_path / "update.guard").open("w") as guard,
+    ):
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        waiting = pool.submit(takes, path, "r-9")
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+        path.write_text(json.dumps(ANNA))
+        fcntl.flock(guard, fcntl.LOCK_UN)
+        assert not waiting.result(30), "it has seen what came meanwhile"
+    assert json.loads(path.read_text()) == ANNA
+
+
 # --- place
 
 
@@ -159,9 +176,11 @@ def test_check_mode_places_nothing(host: FakeHost, staged: Path) -> None:
 
 
 def prune(host: FakeHost, keep: int, **more: Any) -> list[str]:
-    told = run_module(
-        "askfleet_prune", data_dir=str(host.data), state_dir=str(host.state), keep=keep, **more
-    )
+    return pruned(host.data, host.state, keep, **more)
+
+
+def pruned(data: Path, state: Path, keep: int, **more: Any) -> list[str]:
+    told = run_module("askfleet_prune", data_dir=str(data), state_dir=str(state), keep=keep, **more)
     assert told["changed"] == bool(told["removed"])
     return sorted(Path(path).name for path in told["removed"])
 
@@ -205,6 +224,22 @@ def test_what_was_not_finished_goes(host: FakeHost, staged: Path) -> None:
     (host.data / "generations/README").write_text("not ours")
     assert prune(host, 3) == sorted([staged.name, model.name])
     assert names(host.data / "generations") == ["README"]
+
+
+@pytest.mark.usefixtures("generations")
+def test_prune_waits_for_a_switch_that_goes_on(host: FakeHost) -> None:
+    """The last task of a play that was killed may still be at it; what it links stays."""
+    with (
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool,
+        (host.state / "switch.lock").open("w") as other,
+    ):
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waiting = pool.submit(pruned, host.data, host.state, 1)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+        host.link("shard", IDS[0])
+        fcntl.flock(other, fcntl.LOCK_UN)
+        assert waiting.result(30) == IDS[1:5]
 
 
 def test_check_mode_prunes_nothing(host: FakeHost, generations: Path) -> None:

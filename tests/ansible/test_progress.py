@@ -274,29 +274,28 @@ def test_an_encoder_without_the_previous_model_keeps_its_own() -> None:
 # --- who answers meanwhile
 
 
-def stand_in(seen: dict[str, Any], host: str, *lost: str) -> bool:
-    kind = host.split("-")[0]
-    names = {s["name"] for s in FLEET["hosts"][host]["services"] if s["kind"] == kind}
-    return names <= set(judge.askfleet_stood_in(seen, host, FLEET, lost))
+def stood_in(seen: dict[str, Any], host: str, *lost: str) -> list[str]:
+    found: list[str] = judge.askfleet_stood_in(seen, host, FLEET, lost)
+    return found
 
 
-def test_a_host_is_drained_only_where_others_serve_all_it_serves() -> None:
+def test_a_service_is_stood_in_where_another_host_serves_the_same() -> None:
     seen = looks((A,), (M1,))
-    assert stand_in(seen, "encoder-1")
-    assert stand_in(seen, "gateway-2")
-    assert stand_in(seen, "shard-b")
-    assert not stand_in(seen, "shard-a"), "nobody else serves shard 0"
+    assert stood_in(seen, "encoder-1") == ["encoder"]
+    assert stood_in(seen, "gateway-2") == ["gateway"]
+    assert stood_in(seen, "shard-b") == ["shard-1"]
+    assert stood_in(seen, "shard-a") == ["shard-1"], "nobody else serves shard 0"
 
 
 def test_who_is_not_well_or_lost_stands_in_for_nobody() -> None:
     seen = looks((A,), (M1,))
-    assert not stand_in(seen, "shard-b", "shard-a")
+    assert stood_in(seen, "shard-b", "shard-a") == []
     seen["shard-a"]["health"]["shard-0"]["status"] = "silent"
-    assert stand_in(seen, "shard-b"), "its other service"
+    assert stood_in(seen, "shard-b") == ["shard-1"], "its other service"
     seen["shard-a"]["health"]["shard-1"]["status"] = "draining"
-    assert not stand_in(seen, "shard-b")
+    assert stood_in(seen, "shard-b") == []
     del seen["encoder-2"]
-    assert not stand_in(seen, "encoder-1")
+    assert stood_in(seen, "encoder-1") == []
 
 
 # --- what is loaded

@@ -152,6 +152,14 @@ def test_a_unit_that_does_not_start_is_put_back(host: FakeHost) -> None:
     assert "ansible_facts" not in told, "this host has not taken the step"
 
 
+def test_the_service_itself_says_why_it_does_not_start(host: FakeHost) -> None:
+    services = running(host, "shard", 0)
+    host.fails_with(services[0], NEW)
+    host.says("[ERROR] the service cannot start: index.faiss is damaged")
+    told = switch(host, *services, to=(NEW, OLD))
+    assert told["msg"] == "restart askfleet-shard@0.service: index.faiss is damaged"
+
+
 def test_a_service_that_never_is_well_is_put_back(host: FakeHost) -> None:
     services = running(host, "shard", 0)
     host.answers["shard-0"] = lambda body: (

@@ -27,6 +27,7 @@ show)
     next=yes
     echo "LoadState=$(cat "$unit.load" 2>/dev/null || echo loaded)"
     echo "ActiveState=active"
+    echo "UnitFileState=enabled"
   done ;;
 restart)
   for unit; do
@@ -49,6 +50,7 @@ echo "askfleet $* (gateways: $served)" >> calls
 [ ! -e "$1.fails" ] || { cat "$1.fails" >&2; exit 1; }
 """
 JOURNALCTL = """#!/bin/sh
+cat ROOT/says 2>/dev/null
 echo "last words of $*"
 """
 
@@ -91,6 +93,8 @@ class FakeHost:
             "kind": kind,
             "shard": shard,
             "url": url,
+            "port": int(url.rpartition(":")[2]),
+            "links": str(self.data / kind),
             "stand_ins": [other],
             "drain_file": str(self.drain / name),
         }
@@ -147,6 +151,10 @@ class FakeHost:
     def fails_with(self, service: Json, *generations: str) -> None:
         """Let a unit not start with some generations."""
         (self.root / f"units/{service['unit']}.service.fails").write_text(" ".join(generations))
+
+    def says(self, line: str) -> None:
+        """Let the services' journal hold a line."""
+        (self.root / "says").write_text(line + "\n")
 
     def command_fails(self, verb: str, words: str) -> None:
         (self.root / f"{verb}.fails").write_text(words)

@@ -43,7 +43,7 @@ def askfleet_progress(
         `faults`: what was noted, or why the lost hosts are too many; `lost`: hosts that did not
         answer; `behind`: hosts that have not done a step; `good`: whether the next step may begin.
     """
-    names = ("activation_fault", "staging_fault")
+    names = ("activation_fault", "staging_fault", "services_fault")
     noted = [hostvars[host].get(name) for host in _members(ALL, groups) for name in names]
     faults = [fault for fault in noted if fault]
     lost: dict[str, str] = {}

@@ -50,9 +50,9 @@ def askfleet_status(
 def _usual(looks: Mapping[str, Json], groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """What most of the fleet runs and serves; one that differs from it is inconsistent."""
 
-    def most(values: Iterable[str]) -> str:
+    def most(values: Iterable[str], rather: str = "") -> str:
         found = Counter(value for value in values if value)
-        return min(found, key=lambda one: (-found[one], one)) if found else ""
+        return min(found, key=lambda one: (-found[one], one != rather, one)) if found else ""
 
     def linked(group: str, kind: str) -> Iterable[str]:
         hosts = (host for host in groups[group] if host in looks)
@@ -60,12 +60,13 @@ def _usual(looks: Mapping[str, Json], groups: Mapping[str, Sequence[str]]) -> di
 
     generation = most(linked("gateways", "gateway"))
     held = (look["held"]["generations"].get(generation, {}) for look in looks.values())
+    model = most(told.get("model", "") for told in held)
     return {
         "release": most(look["release"] for look in looks.values()),
         "generation": generation,
-        "shards": most(linked("shards", "shard")),
-        "encoders": most(linked("encoders", "encoder")),
-        "model": most(told.get("model", "") for told in held),
+        "shards": most(linked("shards", "shard"), generation),
+        "encoders": most(linked("encoders", "encoder"), model),
+        "model": model,
     }
 
 

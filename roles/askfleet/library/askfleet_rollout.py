@@ -17,7 +17,7 @@ DOCUMENTATION = r"""
 module: askfleet_rollout
 short_description: Bring a host's installed release, units and settings into service
 description:
-  - The wanted units and settings lie in C(next) and the release beside the running one. What differs
+  - The wanted units and settings lie in C(next), the release beside the running one. What differs
     from what the services were last started with is put in its place, and these services are
     drained and restarted together.
   - When one does not come back, link, units and settings go back to what they were, the services
@@ -184,7 +184,7 @@ class Rollout:
         self._applied = Path(params["state_dir"]) / "applied"
 
     def stale(self) -> list[dict]:
-        """Return the services that were last started with something else, or do not run and should."""
+        """Return the services that were started with something else, or do not run and should."""
         units = unit_states(f"{service['unit']}.service" for service in self.services)
         found = []
         for service, state in zip(self.services, units.values(), strict=True):
@@ -333,7 +333,7 @@ def act(module: AnsibleModule, rollout: Rollout) -> None:
     rollout.files.remember(run_id)
     try:
         rollout.forward(stale)
-    except StepError as error:
+    except (StepError, OSError) as error:
         log = _logs(stale)
         left = rollout.back(stale)
         rollout.files.forget()
