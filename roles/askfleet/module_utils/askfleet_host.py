@@ -106,9 +106,11 @@ def run(argv: list[str], timeout: float = 600.0) -> tuple[int, str, str]:
 
 def log_of(units: Iterable[str], lines: int = 15, since: float = 0.0) -> list[str]:
     """Return the end of the units' journal; `since` in seconds since 1970."""
-    options = [f"--since=@{int(since)}", *(f"--unit={unit}" for unit in units)]
-    _, text, _ = run(["journalctl", "--no-pager", f"--lines={lines}", "--output=cat", *options])
-    return text.splitlines()
+    options = [f"--unit={unit}" for unit in units]
+    # With --since, --lines would be counted from there, not from the end.
+    options.append(f"--since=@{int(since)}" if since else f"--lines={lines}")
+    _, text, _ = run(["journalctl", "--no-pager", "--output=cat", *options])
+    return text.splitlines()[-lines:]
 
 
 def read_lock(path: Path) -> dict:

@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from lab_hosts import host_processes, root, run_on
 from lab_plays import play
@@ -12,6 +11,12 @@ from lab_plays import play
 SPARE = 64_000_000  # what an update wants to be left free
 DATA = "/srv/askfleet"
 SMALL = "/run/small"
+SQUATTER = """
+import socket
+server = socket.create_server(("", {port}))
+while True:
+    server.accept()[0].close()
+"""
 
 
 def kill_host(host: str) -> None:
@@ -81,25 +86,18 @@ def maskable(host: str, unit: str) -> Iterator[Callable[[], None]]:
         if away.exists():
             away.replace(file)
         run_on(host, "systemctl", "daemon-reload")
+        # systemd forgot what it knew of the masked unit, and ended it when no watchdog came.
+        run_on(host, "systemctl", "restart", unit)
 
 
 @contextmanager
 def port_taken(host: str, unit: str, port: int) -> Iterator[None]:
-    """Another program has the service's port, and does not even listen on it."""
-    program = f"import socket, time; s = socket.socket(); s.bind(('', {port})); time.sleep(3600)"
+    """Another program has the service's port, and hangs up on whoever calls."""
     run_on(host, "systemctl", "stop", f"{unit}.socket", f"{unit}.service")
-    run_on(host, "systemd-run", "--quiet", "--unit=squatter", "python3", "-c", program)
     try:
+        program = SQUATTER.format(port=port)
+        run_on(host, "systemd-run", "--collect", "--unit=squatter", "python3", "-c", program)
         yield
     finally:
         run_on(host, "systemctl", "stop", "squatter.service")
         run_on(host, "systemctl", "start", f"{unit}.service")
-
-
-@contextmanager
-def mode_kept(directory: Path) -> Iterator[None]:
-    """Where the block changes a directory's mode, it is put back."""
-    try:
-        yield
-    finally:
-        directory.chmod(0o755)

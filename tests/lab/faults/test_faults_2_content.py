@@ -1,7 +1,7 @@
 """Generations that must not be served: damaged before, damaged after, and sealed but wrong."""
 
 import pytest
-from fault_end import expect_unchanged
+from fault_end import expect_serves, expect_unchanged
 from fault_generations import (
     empty_index,
     nothing_wrong,
@@ -31,13 +31,14 @@ def test_truncated_before_the_update(fleet, tell_load):
     expect_unchanged(before)
 
 
-def test_bit_flipped_after_staging(fleet, tell_load):
-    """On the last shard host, so that the others have been switched when it is found."""
-    before, (generation,) = fleet.picture(), fleet.corpora.ids("C")
+def test_bit_flipped_after_staging(fleet, tell, tell_load):
+    """On the last shard host, so that the others have been switched; the next run mends it."""
+    old, new = fleet.now, fleet.other()
+    before, (generation,) = fleet.picture(), fleet.corpora.ids(new)
     file = root("shard-d") / f"srv/askfleet/generations/{generation}/shard-003/index.faiss"
     with (
-        fleet.load(fleet.now) as load,
-        fleet.start("C") as running,
+        fleet.load(old) as load,
+        fleet.start(new) as running,
         Trigger(turn_of(running, "encoders"), lambda: flip_bit(file)) as fault,
     ):
         failed = running.done()
@@ -45,6 +46,13 @@ def test_bit_flipped_after_staging(fleet, tell_load):
     assert fault.fired
     failed.failed("shard-d: activating shard: verify the part", "shard-003/index.faiss")
     expect_unchanged(before)
+    with fleet.load(old, new) as load:
+        mended = fleet.update(new).succeeded()
+    tell(f"mended: {load}, {mended.seconds:.1f} s")
+    load.check()
+    placed = "Put each part in its place, once it has been verified on shard-d"
+    assert [change for change in mended.changes if change.endswith(placed)], mended.changes
+    expect_serves(fleet.corpora, new, old)
 
 
 WRONG = {

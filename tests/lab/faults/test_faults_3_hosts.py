@@ -6,7 +6,6 @@ from fault_hosts import (
     cut_ssh,
     fill_disk,
     maskable,
-    mode_kept,
     port_taken,
     silent_ssh,
     small_disk,
@@ -14,6 +13,7 @@ from fault_hosts import (
 from fault_inject import Trigger, link_names, turn_of
 from lab_corpora import GENERATIONS, start_update_to
 from lab_hosts import root, run_on
+from lab_load import Load
 
 LAST = "shard-d"
 
@@ -61,17 +61,21 @@ def test_port_taken_on_the_last_host(fleet, tell_load):
 
 
 def test_canary_fails_on_the_second_gateway(fleet, tell_load):
-    """What it staged is right, and its service may not read it."""
-    before, (generation,) = fleet.picture(), fleet.corpora.ids("C")
-    routing = root("gateway-2") / f"srv/askfleet/generations/{generation}/routing"
-    with mode_kept(routing), fleet.load(fleet.now, "C") as load, fleet.start("C") as running:
-        begun = turn_of(running, "shards")
-        with Trigger(begun, lambda: routing.chmod(0o700)) as fault:
+    """What it staged is right, but its service may not read it; no gateway has it loaded yet."""
+    before, right = fleet.picture(), fleet.corpora.by_id(fleet.now)
+    with resealed(fleet.source("C"), GENERATIONS, nothing_wrong) as fresh:
+        right[fresh.name] = fleet.corpora.answers["C"].auto
+        routing = root("gateway-2") / f"srv/askfleet/generations/{fresh.name}/routing"
+        with (
+            Load(right) as load,
+            start_update_to(fresh) as running,
+            Trigger(turn_of(running, "shards"), lambda: routing.chmod(0o700)) as fault,
+        ):
             failed = running.done()
     tell_load(load)
     assert fault.fired
     failed.failed("gateway-2: activating gateway: ask the canaries")
-    assert load.served[generation], "the first gateway was never switched"
+    assert load.served[fresh.name], "the first gateway was never switched"
     expect_unchanged(before)
 
 
