@@ -3,67 +3,71 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-from fault_end import Picture, expect_serves
+from fault_end import expect_serves
 from fault_hosts import kill_host, revive
-from fault_inject import Trigger, link_names
-from lab_load import Load
-from lab_plays import Play
+from fault_inject import Condition, Trigger, link_names
+from lab_plays import Play, Running
 
-# It has been switched third of four. When it dies: as soon as the first link of this host names
-# the new generation.
-HOST = "shard-c"
-BEFORE, DURING, AFTER = "shard-a", "shard-c", "shard-d"
+HOST = "shard-c"  # the third of four to be switched
+FIRST = "shard-a"  # the first; it shares no shard with that
+# Not before the last is back: while a replica restarts, the death of the only other one is felt.
+SWITCHED = "Make sure that everybody has what the gateways are about to ask for"
 ALLOWED = "allow_lost_hosts=1"
 
 
-@pytest.mark.parametrize("when", [BEFORE, AFTER], ids=["before its turn", "after its turn"])
-def test_host_dies(fleet, tell, tell_load, when):
+def test_host_dies_before_its_turn(fleet, tell, tell_load):
     """Nothing is changed; without the host only who says so may change anything."""
+    old, new = fleet.now, fleet.other()
+    before, (generation,) = fleet.picture(), fleet.corpora.ids(new)
+    with _back_in_the_end():
+        with fleet.load(old) as load, fleet.start(new) as running:
+            failed = _dies(running, link_names(FIRST, generation))
+        tell_load(load)
+        failed.failed("shard-b: activating shard: no other replica of shard-2 answers any more")
+        assert fleet.picture(HOST) == before.but(HOST)
+        with fleet.load(old, new) as load:
+            fleet.update(new, ALLOWED).succeeded()
+        tell(f"allowed: {load}, {load.seconds:.1f} s")
+        load.check()
+        expect_serves(fleet.corpora, new, old, without=[HOST])
+    _converges(fleet, tell, old, new)
+
+
+def test_host_dies_after_its_turn(fleet, tell, tell_load):
+    """All shards have been switched, and go back."""
     old, new = fleet.now, fleet.other()
     before = fleet.picture()
     with _back_in_the_end():
-        with fleet.load(old) as load:
-            failed = _dies(fleet, when, new)
+        with fleet.load(old) as load, fleet.start(new) as running:
+            failed = _dies(running, lambda: f"PLAY [{SWITCHED}" in running.output)
         tell_load(load)
-        failed.failed(HOST)
-        expect_is(fleet, before)
-        if when == BEFORE:
-            with fleet.load(old, new) as load:
-                fleet.update(new, ALLOWED).succeeded()
-            tell(f"allowed: {load}, {load.seconds:.1f} s")
-            load.check()
-            expect_serves(fleet.corpora, new, old, without=[HOST])
+        failed.failed(
+            f"{HOST}: confirming what it serves: it does not answer (ssh)",
+            f"{HOST}: putting shard back: it does not answer (ssh)",
+        )
+        assert fleet.picture(HOST) == before.but(HOST)
     _converges(fleet, tell, old, new)
 
 
 def test_host_that_may_be_lost_dies(fleet, tell, tell_load):
     """While it is being switched."""
     old, new = fleet.now, fleet.other()
+    (generation,) = fleet.corpora.ids(new)
     with _back_in_the_end():
-        with fleet.load(old, new) as load:
-            done = _dies(fleet, DURING, new, ALLOWED)
+        with fleet.load(old, new) as load, fleet.start(new, ALLOWED) as running:
+            done = _dies(running, link_names(HOST, generation))
         tell_load(load)
         done.succeeded()
         expect_serves(fleet.corpora, new, old, without=[HOST])
     _converges(fleet, tell, old, new)
 
 
-def _dies(fleet, when: str, new: str, *more: str) -> Play:
-    """Update, and kill the host meanwhile."""
-    (generation,) = fleet.corpora.ids(new)
-    with (
-        fleet.start(new, *more) as running,
-        Trigger(link_names(when, generation), lambda: kill_host(HOST)) as fault,
-    ):
+def _dies(running: Running, when: Condition) -> Play:
+    """The end of a play in which the host was killed."""
+    with Trigger(when, lambda: kill_host(HOST)) as fault:
         ended = running.done()
     assert fault.fired
     return ended
-
-
-def expect_is(fleet, before: Picture) -> None:
-    """Whoever is left links and serves what it did."""
-    assert fleet.picture(HOST) == before.but(HOST)
 
 
 @contextmanager
@@ -76,7 +80,6 @@ def _back_in_the_end() -> Iterator[None]:
 
 def _converges(fleet, tell, old: str, new: str) -> None:
     """The same again, now that it is back, brings everybody there."""
-    load: Load
     with fleet.load(old, new) as load:
         fleet.update(new).succeeded()
     tell(f"back: {load}, {load.seconds:.1f} s")
