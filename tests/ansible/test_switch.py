@@ -88,6 +88,19 @@ def test_where_the_other_replica_has_died_since_nothing_is_drained(host: FakeHos
     assert [drained(call) for call in host.calls("systemctl restart")] == [""]
 
 
+def test_where_the_other_replica_has_died_since_nothing_is_touched(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ansible.module_utils.askfleet_restart.LOOK", 0.0)
+    services = running(host, "shard", 0, 1)
+    host.others_answer = False
+    told = switch(host, *services, to=(NEW, OLD), alone=False)
+    assert told["msg"] == "no other replica of shard-0 and shard-1 answers any more"
+    assert host.links("shard") == {"current": OLD, "previous": ""}
+    assert not host.calls("systemctl restart", "systemctl stop")
+    assert list(host.drain.iterdir()) == []
+
+
 def test_a_second_time_there_is_nothing_to_do(host: FakeHost) -> None:
     services = running(host, "shard", 0)
     switch(host, *services, to=(NEW, OLD))

@@ -40,7 +40,7 @@ class Load:
         self.requests = 0
         self.failed: list[str] = []
         self.wrong: list[str] = []
-        self.longest = 0.0
+        self.longest, self._longest_at = 0.0, 0.0
         self.served: Counter[str] = Counter()
         self.seconds = 0.0
         self._first: dict[str, float] = {}
@@ -60,7 +60,7 @@ class Load:
     def __str__(self) -> str:
         return (
             f"{self.requests} requests, {len(self.failed)} failed, {len(self.wrong)} wrong, "
-            f"longest wait {self.longest:.2f} s"
+            f"longest wait {self.longest:.2f} s ({self._longest_at:.0f} s after the start)"
         )
 
     def check(self) -> None:
@@ -106,7 +106,8 @@ class Load:
         wait = time.monotonic() - start
         with self._lock:
             self.requests += 1
-            self.longest = max(self.longest, wait)
+            if wait > self.longest:
+                self.longest, self._longest_at = wait, start - self._start
             at = f"{start - self._start:.1f} s: {method} {target[:40]} after {wait:.2f} s"
             if fault:
                 self.failed.append(f"{at}: {fault}")

@@ -16,7 +16,14 @@ from ansible.module_utils.askfleet_host import (
     run,
     serves,
 )
-from ansible.module_utils.askfleet_restart import StepError, check_startable, restart, stop, wait
+from ansible.module_utils.askfleet_restart import (
+    StepError,
+    check_startable,
+    check_stood_in,
+    restart,
+    stop,
+    wait,
+)
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -62,6 +69,10 @@ options:
     description: Whether another replica answers meanwhile.
     type: bool
     default: false
+  alone:
+    description: Whether to go on where C(drain) is wanted and no other replica answers any more.
+    type: bool
+    default: true
   ready_seconds:
     description: How long a restarted service may take.
     type: int
@@ -145,8 +156,10 @@ class Switch:
             self._wait(self._to)
             return
         check_startable(self._services)
+        if self._drains and not self._params["alone"]:
+            check_stood_in(self._services)
         self._touched = True
-        self._restart(self._to, drain=self._params["drain"])
+        self._restart(self._to)
         if self._params["canary"]:
             self._command("ask the canaries", self._params["canary"])
 
@@ -162,10 +175,14 @@ class Switch:
                 point_links(self._links, self.before)
                 self._wait(self.before)
             else:
-                self._restart(self.before, drain=self._params["drain"])
+                self._restart(self.before)
         except (StepError, OSError) as error:
             return f"; and it did not come back: {error}"
         return ""
+
+    @property
+    def _drains(self) -> bool:
+        return bool(self._params["drain"] and self.before["current"])
 
     def _follows(self) -> bool:
         """A gateway that runs follows its link by itself."""
@@ -173,11 +190,11 @@ class Switch:
             health(service["url"])["status"] == "ok" for service in self._services
         )
 
-    def _restart(self, to: dict[str, str], *, drain: bool) -> None:
+    def _restart(self, to: dict[str, str]) -> None:
         restart(
             self._services,
             lambda _, body: serves(body, to["current"]),
-            drain=drain and bool(self.before["current"]),
+            drain=self._drains,
             seconds=self._params["ready_seconds"],
             change=lambda: point_links(self._links, to),
         )
@@ -205,6 +222,7 @@ def main() -> None:
             "verify": {"type": "list", "elements": "str", "default": []},
             "canary": {"type": "list", "elements": "str", "default": []},
             "drain": {"type": "bool", "default": False},
+            "alone": {"type": "bool", "default": True},
             "ready_seconds": {"type": "int", "default": 120},
             "state_dir": {"type": "path", "required": True},
             "run": {"type": "dict", "default": {}},

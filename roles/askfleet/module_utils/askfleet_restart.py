@@ -11,6 +11,8 @@ from ansible.module_utils.askfleet_host import health, log_of, ready, run, unit_
 # Time for the pools to meet the drain flag, in seconds: each asks a replica many times in it.
 DRAIN = 0.3
 POLL = 0.1
+# How long to look for another replica that answers, in seconds: a busy host may be slow to.
+LOOK = 4.0
 # How a service begins the line that says why it cannot start (app/service/worker.py).
 SAYS = "the service cannot start:"
 
@@ -25,6 +27,18 @@ def check_startable(services: list[dict]) -> None:
         load = state.get("LoadState", "unknown")
         if load != "loaded":
             raise StepError(f"{unit} cannot be started: systemd says it is {load}")
+
+
+def check_stood_in(services: list[dict]) -> None:
+    """Refuse before anything is stopped where no other replica would answer meanwhile."""
+    ends = time.monotonic() + LOOK
+    while alone := [one["name"] for one in services if not _stood_in(one)]:
+        if time.monotonic() > ends:
+            raise StepError(f"no other replica of {' and '.join(alone)} answers any more")
+
+
+def _stood_in(service: dict) -> bool:
+    return any(map(ready, service["stand_ins"]))
 
 
 def restart(
@@ -49,7 +63,7 @@ def restart(
         StepError: a step failed; the drain flags are gone nevertheless.
     """
     # Who was well when the play looked may have died since.
-    drain = drain and all(any(map(ready, service["stand_ins"])) for service in services)
+    drain = drain and all(map(_stood_in, services))
     flags = [Path(service["drain_file"]) for service in services] if drain else []
     try:
         for flag in flags:
