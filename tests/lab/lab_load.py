@@ -14,7 +14,7 @@ from lab_corpora import Answer, K, Right
 from lab_plays import PORT
 
 THREADS = 8
-PAUSE = 0.4  # seconds between two questions of a thread: the machine also runs the play
+PAUSE = 1.0  # seconds between two questions of a thread: the machine also runs the play
 PATIENCE = 15.0
 LONGEST = 5.0  # seconds; the aim is 1, this machine may be busy. The figure is printed
 
