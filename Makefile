@@ -112,12 +112,9 @@ unit: .venv/complete ## unit, contract and Ansible tests
 stack-test: .venv/complete $(DEMO) var/demo/model ## all services as processes on loopback
 	$(BIN)/pytest -v tests/stack
 
-# Of the fault suite, what `make test` runs. Hosts that die and a second model are in `make faults` alone.
-FAULTS := none content hosts killed two transfer release
-
 .PHONY: lab-test
-lab-test: .venv/complete $(DEMO) var/demo/model ## a lab of its own, from bare hosts to nothing left, most faults included
-	$(BIN)/pytest -v tests/lab/test_lab_[1-3]_*.py $(foreach fault,$(FAULTS),tests/lab/faults/test_faults_?_$(fault).py) tests/lab/test_lab_4_*.py
+lab-test: .venv/complete $(DEMO) var/demo/model ## a lab of its own, from bare hosts to nothing left, every fault included
+	$(BIN)/pytest -v tests/lab/test_lab_[1-3]_*.py tests/lab/faults tests/lab/test_lab_4_*.py
 
 .PHONY: faults
 faults: .venv/complete $(DEMO) var/demo/model ## updates under load with every fault, on a lab of their own

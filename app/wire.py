@@ -13,6 +13,7 @@ DIM_HEADER = "Askfleet-Dim"
 CANARY_HEADER = "Askfleet-Canary"
 GENERATION_HEADER = "Askfleet-Generation"
 REPLICAS_HEADER = "Askfleet-Replicas"
+TRIED_HEADER = "Askfleet-Tried"
 DEADLINE_HEADER = "Askfleet-Deadline-Ms"
 REQUEST_ID_HEADER = "X-Request-ID"
 

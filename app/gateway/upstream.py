@@ -22,12 +22,16 @@ from app.wire import (
     MODEL_HEADER,
     OCTETS,
     REPLICAS_HEADER,
+    TRIED_HEADER,
     type_f32,
     vectors_to_bytes,
 )
 
 # A replica on the local network accepts at once or not at all.
 CONNECT_SECONDS = 1.0
+# How long to go on asking a pool of which the last replica alive is restarting, and how often.
+PATIENCE = 3.0
+PAUSE = 0.1
 # Another replica may have loaded what this one has not. nginx cannot ask it: it does not retry 409.
 NOT_LOADED = frozenset({"generation_not_loaded", "model_not_loaded"})
 
@@ -72,6 +76,10 @@ class UpstreamError(Exception):
     """A pool did not give an answer; the text says which and why."""
 
 
+class RestartingError(UpstreamError):
+    """No replica of the pool answers, but one says 503: it will be back in a moment."""
+
+
 class NotLoadedError(UpstreamError):
     """The replica that a pool chose lacks the generation or model; the pool has ``replicas``."""
 
@@ -101,6 +109,22 @@ class Upstream:
         self._shard_urls = shard_urls
 
     def _ask(
+        self, pool: str, path: str, body: bytes, content_type: str, call: Call, **params: str
+    ) -> requests.Response:
+        """Ask a pool; while the last of its replicas that is alive restarts, ask again.
+
+        Raises: UpstreamError, when no replica answers 200.
+        """
+        patience = min(time.monotonic() + PATIENCE, call.ends) - PAUSE
+        while True:
+            try:
+                return self._ask_replicas(pool, path, body, content_type, call, **params)
+            except RestartingError:
+                if time.monotonic() > patience:
+                    raise
+                time.sleep(PAUSE)
+
+    def _ask_replicas(
         self, pool: str, path: str, body: bytes, content_type: str, call: Call, **params: str
     ) -> requests.Response:
         """Ask a pool; where its choice answers "not loaded", every replica in turn.
@@ -139,6 +163,8 @@ class Upstream:
             text = f"{url}: {response.status_code} {code}"
             if response.status_code == 409 and code in NOT_LOADED:
                 raise NotLoadedError(text, _replicas(response))
+            if "503" in response.headers.get(TRIED_HEADER, ""):
+                raise RestartingError(text)
             raise UpstreamError(text)
         return response
 

@@ -219,6 +219,10 @@ def test_what_restarts() -> None:
     assert " none " in row(made, "gateway-1"), "a running gateway follows its link"
     assert " none " in row(made, "encoder-1"), "the model is the same"
     assert " encoder " in row(plan(looks((A,), (M1,)), record(B, M2)), "encoder-1")
+    damaged = looks((B, A), (M1,))
+    assert " none " in row(plan(damaged, record(B)), "shard-a")
+    damaged["shard-a"]["whole"][f"generation {B}"] = False
+    assert " shard@0, shard@1 " in row(plan(damaged, record(B)), "shard-a")
 
 
 def test_live_is_what_gateways_serve() -> None:

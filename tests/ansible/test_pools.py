@@ -131,6 +131,23 @@ def test_when_all_lack_it_the_error_is_the_409(
     assert sum(len(replica.requests) for replica in replicas) == 3
 
 
+def test_when_one_is_dead_and_the_other_restarts_the_answer_is_waited_for(
+    ports: dict[str, int], replicas: list[Replica]
+) -> None:
+    replicas[0].server_close()
+    replicas[1].status, replicas[1].body = 503, b'{"code":"starting"}'
+
+    def restarted() -> None:
+        replicas[1].status, replicas[1].body = 200, FOUND
+
+    timer = threading.Timer(0.6, restarted)
+    timer.start()
+    start = time.monotonic()
+    assert search(ports) == [[], []]
+    assert time.monotonic() - start > 0.5
+    timer.join()
+
+
 def test_a_replica_is_asked_by_its_number_alone(
     ports: dict[str, int], replicas: list[Replica]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,6 +118,18 @@ def test_links_alone_are_not_enough(host: FakeHost) -> None:
     host.link("shard", NEW, OLD)
     assert switch(host, *services, to=(NEW, OLD))["changed"]
     assert len(host.calls("systemctl restart")) == 1
+
+
+def test_a_shard_does_not_go_on_with_a_part_that_was_replaced(host: FakeHost) -> None:
+    services = running(host, "shard", 0)
+    switch(host, *services, to=(NEW, OLD))
+    host.answers["shard-0"] = lambda told: told | {"uptime_seconds": 60.0}
+    assert not switch(host, *services, to=(NEW, OLD))["changed"]
+    Path(host.place("shard", NEW)).mkdir()  # a mended part has just been given its name
+    assert switch(host, *services, to=(NEW, OLD))["changed"]
+    assert len(host.calls("systemctl restart")) == 2
+    host.answers["shard-0"] = lambda told: told | {"uptime_seconds": 0.1}
+    assert not switch(host, *services, to=(NEW, OLD))["changed"]
 
 
 def test_check_mode_touches_nothing(host: FakeHost) -> None:

@@ -122,6 +122,7 @@ def test_pools_offer_their_replicas_one_by_one(gateway: Path) -> None:
             assert f"proxy_pass http://{replica}/;" in block
             assert "proxy_next_upstream off;" in block
         assert "add_header Askfleet-Replicas 2 always;" in server
+        assert "add_header Askfleet-Tried $upstream_status always;" in server
 
 
 def test_settings_are_those_of_the_service(gateway: Path, shard: Path) -> None:

@@ -215,12 +215,14 @@ def _unloadable(name: str, look: Json) -> list[str]:
 
 
 def _restarts(services: Sequence[Json], look: Json, new: Json) -> str:
-    """Units that restart; a running gateway follows its link."""
+    """Units that restart; a running gateway follows its link, a shard maps its files."""
     found = []
     for service in services:
         wanted = new["model" if service["kind"] == "encoder" else "generation"]
         linked = look["links"][service["kind"]]["current"].rpartition("/")[2]
-        if linked != wanted and not (service["kind"] == "gateway" and linked):
+        whole = look["whole"].get(f"generation {wanted}", True)
+        mended = service["kind"] == "shard" and not whole
+        if mended or (linked != wanted and not (service["kind"] == "gateway" and linked)):
             found.append(service["unit"].removeprefix("askfleet-"))
     return ", ".join(found)
 

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import socket
 import time
 from pathlib import Path
 
 from ansible.module_utils.askfleet_host import host_lock, log_of, note, run, unit_states
+from ansible.module_utils.askfleet_installed import ENDS, Files
 from ansible.module_utils.askfleet_restart import StepError, check_startable, restart
 from ansible.module_utils.basic import AnsibleModule
 
@@ -93,85 +93,6 @@ log:
   elements: str
   returned: failure
 """
-
-ENDS = (".socket", ".service")
-
-
-class Files:
-    """The files of the services: what is wanted, what is in place, what was in place before."""
-
-    def __init__(self, params: dict) -> None:
-        self._state = Path(params["state_dir"])
-        self.places = {"units": Path(params["unit_dir"]), "settings": Path(params["config_dir"])}
-        self.link = Path(params["install_dir"]) / "current"
-        self.release = Path(params["install_dir"]) / "releases" / params["release"]
-        self._before = self._state / "before"
-
-    def wanted(self) -> dict[Path, bytes]:
-        """Return every file in C(next), by the place where it should be."""
-        return {
-            place / path.name: path.read_bytes()
-            for kind, place in self.places.items()
-            for path in sorted((self._state / "next" / kind).glob("*"))
-        }
-
-    def unwanted(self) -> list[Path]:
-        """Return the unit files in place that nobody wants any more."""
-        wanted = self.wanted()
-        return [
-            p
-            for p in sorted(self.places["units"].glob("askfleet-*"))
-            if p.is_file() and p not in wanted
-        ]
-
-    def stale(self) -> list[Path]:
-        """Return the places whose file is not the wanted one."""
-        return [p for p, text in self.wanted().items() if not p.exists() or p.read_bytes() != text]
-
-    def remember(self, run_id: str) -> None:
-        """Keep a copy of what is in place, as the state before this run."""
-        shutil.rmtree(self._before, ignore_errors=True)
-        for kind, place in self.places.items():
-            (self._before / kind).mkdir(parents=True)
-            for path in self.wanted():
-                if path.parent == place and path.exists():
-                    shutil.copy2(path, self._before / kind / path.name)
-        target = str(self.link.readlink()) if self.link.is_symlink() else ""
-        (self._before / "release").write_text(target, encoding="utf-8")
-        (self._before / "run").write_text(run_id, encoding="utf-8")
-
-    def remembers(self, run_id: str) -> bool:
-        """Whether what is remembered is the state before this run."""
-        marker = self._before / "run"
-        return marker.exists() and marker.read_text(encoding="utf-8") == run_id
-
-    def put(self) -> None:
-        """Put the wanted files and the link in place."""
-        for path, text in self.wanted().items():
-            if path in self.stale():
-                _write(
-                    path, text, 0o640 if path.suffix == ".env" else 0o644, self.places["settings"]
-                )
-        _point(self.link, str(self.release))
-
-    def put_back(self) -> None:
-        """Put what is remembered in place again; what was not there goes."""
-        for kind, place in self.places.items():
-            for path in self.wanted():
-                if path.parent != place:
-                    continue
-                kept = self._before / kind / path.name
-                if kept.exists():
-                    shutil.copy2(kept, path)
-                else:
-                    path.unlink(missing_ok=True)
-        target = (self._before / "release").read_text(encoding="utf-8")
-        if target:
-            _point(self.link, target)
-
-    def forget(self) -> None:
-        """Drop what is remembered."""
-        shutil.rmtree(self._before, ignore_errors=True)
 
 
 class Rollout:
@@ -267,22 +188,6 @@ class Rollout:
         paths.append(self.files.places["settings"] / f"{service['name']}.env")
         texts = [self.files.release.name.encode(), *(wanted.get(path, b"") for path in paths)]
         return hashlib.sha256(b"\0".join(texts)).hexdigest()
-
-
-def _write(path: Path, text: bytes, mode: int, like: Path) -> None:
-    new = path.with_name(f".{path.name}.new")
-    new.write_bytes(text)
-    new.chmod(mode)
-    if path.parent == like:
-        shutil.chown(new, group=like.group())
-    new.replace(path)
-
-
-def _point(link: Path, target: str) -> None:
-    new = link.with_name(f".{link.name}.new")
-    new.unlink(missing_ok=True)
-    new.symlink_to(target)
-    new.replace(link)
 
 
 def main() -> None:

@@ -139,7 +139,10 @@ class Switch:
         if self.before != self._to:
             return True
         current = self._to["current"]
-        return bool(current) and not all(serves(health(s["url"]), current) for s in self._services)
+        bodies = [health(service["url"]) for service in self._services]
+        return bool(current) and not all(
+            serves(body, current) and not self._outlived(body) for body in bodies
+        )
 
     def forward(self) -> None:
         """Do it; raises StepError, after which `back` undoes what was done."""
@@ -189,6 +192,15 @@ class Switch:
         return self._params["kind"] == "gateway" and all(
             health(service["url"])["status"] == "ok" for service in self._services
         )
+
+    def _outlived(self, body: dict) -> bool:
+        """Whether a shard, which maps its files, goes on with files that were replaced since."""
+        if self._params["kind"] != "shard":
+            return False
+        started = time.time() - body.get("uptime_seconds", 0.0)
+        parts = [Path(target) for target in self._to.values() if target]
+        # A directory's ctime is when it got its name. /health rounds; nobody mends within 1 s.
+        return any(part.exists() and part.stat().st_ctime > started + 1.0 for part in parts)
 
     def _restart(self, to: dict[str, str]) -> None:
         restart(

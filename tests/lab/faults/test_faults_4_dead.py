@@ -10,7 +10,7 @@ from lab_plays import Play, Running
 
 HOST = "shard-c"  # the third of four to be switched
 FIRST = "shard-a"  # the first; it shares no shard with that
-# Not before the last is back: while a replica restarts, the death of the only other one is felt.
+FELLOW = "shard-b"  # the second; the other replica of shard 2
 SWITCHED = "Make sure that everybody has what the gateways are about to ask for"
 ALLOWED = "allow_lost_hosts=1"
 
@@ -30,6 +30,32 @@ def test_host_dies_before_its_turn(fleet, tell, tell_load):
         tell(f"allowed: {load}, {load.seconds:.1f} s")
         load.check()
         expect_serves(fleet.corpora, new, old, without=[HOST])
+    _converges(fleet, tell, old, new)
+
+
+def test_host_dies_while_its_fellow_restarts(fleet, tell, tell_load):
+    """Who needs the shard of both waits for the one that comes back."""
+    old, new = fleet.now, fleet.other()
+    before, (generation,) = fleet.picture(), fleet.corpora.ids(new)
+    with _back_in_the_end():
+        with fleet.load(old) as load, fleet.start(new) as running:
+            failed = _dies(running, link_names(FELLOW, generation))
+        tell_load(load)
+        failed.failed(f"{HOST}: activating shard: it does not answer (ssh)")
+        assert fleet.picture(HOST) == before.but(HOST)
+    _converges(fleet, tell, old, new)
+
+
+def test_host_dies_in_its_turn(fleet, tell, tell_load):
+    """Those before it go back."""
+    old, new = fleet.now, fleet.other()
+    before, (generation,) = fleet.picture(), fleet.corpora.ids(new)
+    with _back_in_the_end():
+        with fleet.load(old) as load, fleet.start(new) as running:
+            failed = _dies(running, link_names(HOST, generation))
+        tell_load(load)
+        failed.failed(f"{HOST}: activating shard: it does not answer (ssh)")
+        assert fleet.picture(HOST) == before.but(HOST)
     _converges(fleet, tell, old, new)
 
 

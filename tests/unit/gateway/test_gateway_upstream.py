@@ -242,6 +242,49 @@ def test_other_errors_are_not_asked_of_others(
     assert paths(server) == ["/search"]
 
 
+# --- 503: the last replica alive restarts --------------------------------------------------------
+
+
+def test_while_the_last_replica_restarts_the_pool_is_asked_again(
+    server: Pool, upstream: Upstream
+) -> None:
+    told = iter(["503", "502, 503, 502, 503", "503, 504"])
+
+    def answer() -> Answer:
+        tried = next(told, None)
+        return (504, {"Askfleet-Tried": tried}, b"") if tried else (200, {}, shard_answer())
+
+    server.answer = answer
+    [[found], _] = search(upstream)
+    assert found.id == "d1"
+    assert paths(server) == ["/search"] * 4
+
+
+def test_a_pool_that_stays_drained_is_given_up(
+    server: Pool, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.gateway.upstream.PATIENCE", 0.5)
+    server.answer = lambda: (503, {"Askfleet-Tried": "503"}, b'{"code":"draining"}')
+    with pytest.raises(UpstreamError, match="503 draining"):
+        search(upstream)
+    assert len(server.requests) > 2
+
+
+def test_it_is_asked_again_within_the_deadline(server: Pool, upstream: Upstream) -> None:
+    server.answer = lambda: (503, {"Askfleet-Tried": "503"}, b"")
+    start = time.monotonic()
+    with pytest.raises(UpstreamError, match="503"):
+        upstream.encode(("a",), MODEL, 4, call(0.5))
+    assert time.monotonic() - start < 2
+
+
+def test_where_all_are_dead_nobody_waits(server: Pool, upstream: Upstream) -> None:
+    server.answer = lambda: (502, {"Askfleet-Tried": "502, 504"}, b"")
+    with pytest.raises(UpstreamError, match="502"):
+        search(upstream)
+    assert paths(server) == ["/search"]
+
+
 def test_nobody_there_is_an_upstream_error(server: Pool) -> None:
     url = server.url
     server.server_close()
