@@ -129,8 +129,8 @@ class GatewayConfig(ServiceConfig):
         urls = tuple(url.strip().rstrip("/") for url in reader.text("SHARD_URLS").split(","))
         encoder_url = reader.text("ENCODER_URL").rstrip("/")
         for url in (*urls, encoder_url):
-            if not url.startswith(("http://", "https://")):
-                raise ConfigError(f"ASKFLEET_SHARD_URLS/ENCODER_URL: {url!r} is not an http URL")
+            if not url.startswith("http://"):
+                raise ConfigError(f"ASKFLEET_SHARD_URLS/ENCODER_URL: {url!r} is not an http:// URL")
         return cls(
             encoder_url=encoder_url,
             shard_urls=urls,

@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 
 from app.config import EncoderConfig
 from app.encoder.body import MAX_BODY, parse_texts
-from app.encoder.cache import VectorCache
 from app.encoder.models import ServedModel, load_models
 from app.encoder.slots import Slots
 from app.errors import ProblemError
 from app.generation.engine import Engine, open_engine
+from app.service.cache import MAX_CHARACTERS, Cache
 from app.service.health import json_response, new_service
 from app.service.lifecycle import Lifecycle
 from app.wire import DEADLINE_HEADER, DIM_HEADER, MODEL_HEADER, OCTETS, vectors_to_bytes
+
+# (model, text) -> vector. It cannot change an answer: a text has the same vector whenever asked.
+VectorCache = Cache[tuple[str, str], NDArray[np.float32]]
 
 # A forward pass is one busy core: as many at one time as there are cores.
 CORES = len(os.sched_getaffinity(0))
@@ -130,7 +133,7 @@ def _encode(
     vectors = np.empty((len(texts), engine.dim), dtype=np.float32)
     missing: list[int] = []
     for row, text in enumerate(texts):
-        vector = cache.get(engine.fingerprint, text)
+        vector = cache.get((engine.fingerprint, text))
         if vector is None:
             missing.append(row)
         else:
@@ -140,5 +143,6 @@ def _encode(
             for row in missing:
                 with turn(ends):
                     vectors[row] = engine.encode(texts[row : row + 1])[0]
-                cache.put(engine.fingerprint, texts[row], vectors[row])
+                if len(texts[row]) <= MAX_CHARACTERS:
+                    cache.put((engine.fingerprint, texts[row]), vectors[row].copy())
     return vectors

@@ -13,13 +13,15 @@ from app.config import GatewayConfig
 from app.errors import GenerationError
 from app.gateway.body import (
     SearchRequest,
+    may_remember,
     parse_process,
     parse_query_string,
     parse_search,
 )
+from app.gateway.connections import Connections
 from app.gateway.generations import Generations
 from app.gateway.search import Backend, Searcher, SearchResult, result_json
-from app.gateway.upstream import Call, Upstream, forwarded_headers, new_session
+from app.gateway.upstream import CONNECT_SECONDS, Call, Upstream, forwarded_headers
 from app.generation.manifest import Manifest
 from app.generation.routing import Router
 from app.service.health import json_response, new_service
@@ -57,7 +59,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
     """
     lifecycle = Lifecycle(config.drain_file)
     pool = ThreadPoolExecutor(FAN_OUT_THREADS, thread_name_prefix="fan-out")
-    fleet = backend or Upstream(new_session(FAN_OUT_THREADS), config.encoder_url, config.shard_urls)
+    fleet = backend or Upstream(Connections(CONNECT_SECONDS), config.encoder_url, config.shard_urls)
     generations = Generations(
         config.links, lambda directory: load_searcher(directory, config, fleet, pool)
     )
@@ -72,6 +74,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
             },
             "loaded": generations.ids,
             "documents": manifest.documents,
+            "cache": generations.active().remembered.statistics(),
         }
 
     app = new_service("gateway", config, lifecycle, describe)
@@ -88,7 +91,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
             time.monotonic() + config.deadline,
             forwarded_headers(request.headers, (REQUEST_ID_HEADER,)),
         )
-        return searcher.search(wanted, call)
+        return searcher.search(wanted, call, remember=may_remember(request))
 
     def search_response(wanted: SearchRequest) -> Response:
         searcher = chosen()

@@ -7,9 +7,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from flask import Request
 
 from app.errors import ProblemError
 from app.generation.routing import Probe
+from app.wire import CANARY_HEADER
 
 MAX_CHARACTERS = 2000
 MAX_QUERIES = 64
@@ -126,8 +128,8 @@ def parse_query_string(query: bytes) -> SearchRequest:
     ):
         args.setdefault(_utf8(name, None), _utf8(value, name))
     for name in args:
-        if name not in {"q", "k", "probe"}:
-            raise bad("unknown_field", f"{name!r} is not known: q, k, probe", name)
+        if name not in {"q", "k", "probe", "cache"}:
+            raise bad("unknown_field", f"{name!r} is not known: q, k, probe, cache", name)
     if "q" not in args:
         raise bad("missing_field", "q is missing: the question", "q")
     k, probe = args.get("k", str(DEFAULT_K)), args.get("probe", "auto")
@@ -136,6 +138,14 @@ def parse_query_string(query: bytes) -> SearchRequest:
         k=check_k(_number(k)),
         probe=check_probe(_number(probe)),
     )
+
+
+def may_remember(request: Request) -> bool:
+    """Whether an answer may come from memory: not with ``cache=0`` in the URL, nor for a canary."""
+    told = request.args.get("cache", "1")
+    if told not in {"0", "1"}:
+        raise bad("bad_cache", "cache must be 0 or 1", "cache")
+    return told == "1" and CANARY_HEADER not in request.headers
 
 
 def _utf8(latin: str, field: str | None) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +17,8 @@ from app.gateway.body import SearchRequest
 from app.gateway.upstream import Call, ShardHit, UpstreamError
 from app.generation.manifest import Manifest
 from app.generation.merge import merge
-from app.generation.routing import Router
+from app.generation.routing import Probe, Router
+from app.service.cache import MAX_CHARACTERS, Cache
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +60,18 @@ class SearchResult:
     timings: dict[str, float]
 
 
+STEPS = ("encode", "route", "search", "merge")
+# How much a gateway remembers of one generation's answers, in bytes, and about what a hit takes
+# beside its texts.
+REMEMBERED = 32 << 20
+HIT_BYTES = 400
+
+
 class Searcher:
-    """Answers searches on one generation, by its router."""
+    """Answers searches on one generation, by its router, and remembers whole answers.
+
+    What is remembered is of this generation alone, and goes with it.
+    """
 
     def __init__(
         self, manifest: Manifest, router: Router, backend: Backend, executor: Executor
@@ -68,13 +80,40 @@ class Searcher:
         self._router = router
         self._backend = backend
         self._executor = executor
+        self.remembered: Cache[tuple[str, int, Probe], QueryResult] = Cache(REMEMBERED)
 
-    def search(self, wanted: SearchRequest, call: Call) -> SearchResult:
+    def search(self, wanted: SearchRequest, call: Call, *, remember: bool = False) -> SearchResult:
         """Answer ``wanted``; a shard that does not answer makes the result partial.
+
+        Args:
+            wanted: the questions.
+            call: the deadline, and headers for all calls.
+            remember: whether answers may come from, and go into, what is remembered.
 
         Raises: ProblemError 503 when the encoder, or every shard asked, does not answer;
             504 when the deadline has passed.
         """
+        start = time.perf_counter()
+        keys = [(question, wanted.k, wanted.probe) for question in wanted.queries]
+        known = [self.remembered.get(key) if remember else None for key in keys]
+        missing = [place for place, result in enumerate(known) if result is None]
+        timings = dict.fromkeys(STEPS, 0.0)
+        if missing:
+            new = tuple(wanted.queries[place] for place in missing)
+            results, timings = self._search(replace(wanted, queries=new), call)
+            for place, result in zip(missing, results, strict=True):
+                known[place] = result
+                whole = not result.missing and len(keys[place][0]) <= MAX_CHARACTERS
+                if remember and whole:
+                    self.remembered.put(keys[place], result, _weight(result))
+        timings["total"] = time.perf_counter() - start
+        queries = [result for result in known if result is not None]
+        return SearchResult(queries, {name: round(s * 1e3, 2) for name, s in timings.items()})
+
+    def _search(
+        self, wanted: SearchRequest, call: Call
+    ) -> tuple[list[QueryResult], dict[str, float]]:
+        """Answers, and seconds per step."""
         clock = time.perf_counter
         start = clock()
         model = self.manifest.model
@@ -98,41 +137,40 @@ class Searcher:
             raise ProblemError(
                 503, "shards_unavailable", "no shard that was asked answers", retry_after=2
             )
-        steps = {
-            "encode": encoded - start,
-            "route": routed - encoded,
-            "search": searched - routed,
-            "merge": clock() - searched,
-            "total": clock() - start,
-        }
-        return SearchResult(queries, {name: round(s * 1e3, 2) for name, s in steps.items()})
+        ends = (start, encoded, routed, searched, clock())
+        spent = (after - before for before, after in pairwise(ends))
+        return queries, dict(zip(STEPS, spent, strict=True))
 
     def _ask(
         self, vectors: NDArray[np.float32], asked: NDArray[np.bool_], k: int, call: Call
     ) -> dict[int, dict[int, list[ShardHit]] | None]:
         """Per shard asked: hits by the question's place, or None when it did not answer."""
-        pending: list[tuple[int, NDArray[np.intp], Future[list[list[ShardHit]]]]] = []
-        for shard in np.flatnonzero(asked.any(axis=0)).tolist():
-            places = np.flatnonzero(asked[:, shard])
-            future = self._executor.submit(
-                self._backend.search,
-                shard,
-                vectors[places],
-                self.manifest.id,
-                self.manifest.model.fingerprint,
-                k,
-                call,
-            )
-            pending.append((shard, places, future))
+        shards = np.flatnonzero(asked.any(axis=0)).tolist()
+        places = {shard: np.flatnonzero(asked[:, shard]) for shard in shards}
+
+        def ask(shard: int) -> list[list[ShardHit]]:
+            wanted = vectors[places[shard]]
+            model = self.manifest.model.fingerprint
+            return self._backend.search(shard, wanted, self.manifest.id, model, k, call)
+
+        # The last is asked by this thread, which would only wait: most questions ask one or two.
+        others = {shard: self._executor.submit(ask, shard) for shard in shards[:-1]}
         answers: dict[int, dict[int, list[ShardHit]] | None] = {}
-        for shard, places, future in pending:
+        for shard in reversed(shards):
             try:
-                hits = future.result()
-                answers[shard] = dict(zip(places.tolist(), hits, strict=True))
+                hits = others[shard].result() if shard in others else ask(shard)
+                answers[shard] = dict(zip(places[shard].tolist(), hits, strict=True))
             except (UpstreamError, ProblemError) as error:
                 log.warning("shard %d: %s", shard, error)
                 answers[shard] = None
         return answers
+
+
+def _weight(result: QueryResult) -> int:
+    return sum(
+        HIT_BYTES + len(hit.text) + len(hit.answer or "") + len(bytes(hit.metadata))
+        for hit in result.hits
+    )
 
 
 def _merged(

@@ -7,20 +7,19 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 
 import msgspec
 import numpy as np
-import requests
 from numpy.typing import NDArray
-from requests.adapters import HTTPAdapter
-from werkzeug.datastructures import Headers
+from werkzeug.datastructures import Headers as Incoming
 
 from app.errors import ProblemError
+from app.gateway.connections import Answer, Headers, Transport
 from app.wire import (
     CANARY_HEADER,
     DEADLINE_HEADER,
     MODEL_HEADER,
-    OCTETS,
     REPLICAS_HEADER,
     TRIED_HEADER,
     type_f32,
@@ -45,12 +44,12 @@ class Call:
     ends: float
     headers: Mapping[str, str]
 
-    def timeout(self) -> tuple[float, float]:
-        """(connect, read) seconds left; raises ProblemError 504 when none are."""
+    def left(self) -> float:
+        """Seconds left; raises ProblemError 504 when none are."""
         left = self.ends - time.monotonic()
         if left <= 0:
             raise ProblemError(504, "deadline", "the question's time is up", retry_after=1)
-        return min(CONNECT_SECONDS, left), left
+        return left
 
 
 class ShardHit(msgspec.Struct, frozen=True):
@@ -88,29 +87,15 @@ class NotLoadedError(UpstreamError):
         self.replicas = replicas
 
 
-def new_session(connections: int) -> requests.Session:
-    """A session with a kept-alive connection per thread, blind to proxies and netrc."""
-    session = requests.Session()
-    session.trust_env = False
-    adapter = HTTPAdapter(pool_connections=64, pool_maxsize=connections, max_retries=0)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
-
-
 class Upstream:
     """The encoder pool and the shard pools, by HTTP."""
 
-    def __init__(
-        self, session: requests.Session, encoder_url: str, shard_urls: tuple[str, ...]
-    ) -> None:
-        self._session = session
+    def __init__(self, transport: Transport, encoder_url: str, shard_urls: tuple[str, ...]) -> None:
+        self._transport = transport
         self._encoder_url = encoder_url
         self._shard_urls = shard_urls
 
-    def _ask(
-        self, pool: str, path: str, body: bytes, content_type: str, call: Call, **params: str
-    ) -> requests.Response:
+    def _ask(self, pool: str, target: str, body: bytes, call: Call) -> Answer:
         """Ask a pool; while the last of its replicas that is alive restarts, ask again.
 
         Raises: UpstreamError, when no replica answers 200.
@@ -118,72 +103,59 @@ class Upstream:
         patience = min(time.monotonic() + PATIENCE, call.ends) - PAUSE
         while True:
             try:
-                return self._ask_replicas(pool, path, body, content_type, call, **params)
+                return self._ask_replicas(pool, target, body, call)
             except RestartingError:
                 if time.monotonic() > patience:
                     raise
                 time.sleep(PAUSE)
 
-    def _ask_replicas(
-        self, pool: str, path: str, body: bytes, content_type: str, call: Call, **params: str
-    ) -> requests.Response:
+    def _ask_replicas(self, pool: str, target: str, body: bytes, call: Call) -> Answer:
         """Ask a pool; where its choice answers "not loaded", every replica in turn.
 
         Raises: UpstreamError of the pool's own answer, when no replica answers 200 either.
         """
         try:
-            return self._post(f"{pool}{path}", body, content_type, call, **params)
+            return self._post(pool, target, body, call)
         except NotLoadedError as error:
             for replica in range(error.replicas):
                 try:
-                    url = f"{pool}/replica/{replica}{path}"
-                    return self._post(url, body, content_type, call, **params)
+                    return self._post(pool, f"/replica/{replica}{target}", body, call)
                 except (UpstreamError, ProblemError) as another:
                     log.info("asked in vain: %s", another)
             raise
 
-    def _post(
-        self, url: str, body: bytes, content_type: str, call: Call, **params: str
-    ) -> requests.Response:
-        connect, left = call.timeout()
-        own = {"Content-Type": content_type, DEADLINE_HEADER: str(round(left * 1000))}
+    def _post(self, pool: str, target: str, body: bytes, call: Call) -> Answer:
+        left = call.left()
+        headers = {**call.headers, DEADLINE_HEADER: str(round(left * 1000))}
+        url = f"{pool}{target.partition('?')[0]}"
         try:
-            response = self._session.post(
-                url,
-                params=params,
-                data=body,
-                headers={**call.headers, **own},
-                timeout=(connect, left),
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
+            answer = self._transport.post(pool, target, body, headers, left)
+        except (OSError, HTTPException) as error:
             raise UpstreamError(f"{url}: {type(error).__name__}") from error
-        if response.status_code != 200:
-            code = _code(response)
-            text = f"{url}: {response.status_code} {code}"
-            if response.status_code == 409 and code in NOT_LOADED:
-                raise NotLoadedError(text, _replicas(response))
-            if "503" in response.headers.get(TRIED_HEADER, ""):
+        if answer.status != 200:
+            code = _code(answer.body)
+            text = f"{url}: {answer.status} {code}"
+            if answer.status == 409 and code in NOT_LOADED:
+                raise NotLoadedError(text, _replicas(answer.headers))
+            if "503" in answer.headers.get(TRIED_HEADER, ""):
                 raise RestartingError(text)
             raise UpstreamError(text)
-        return response
+        return answer
 
     def encode(
         self, texts: tuple[str, ...], model: str, dim: int, call: Call
     ) -> NDArray[np.float32]:
         """Vectors (n, dim) of the texts by exactly this model; raises UpstreamError."""
         body = msgspec.json.encode({"texts": texts})
-        response = self._ask(
-            self._encoder_url, "/encode", body, "application/json", call, model=model
-        )
-        if response.headers.get(MODEL_HEADER) != model:
+        answer = self._ask(self._encoder_url, f"/encode?model={model}", body, call)
+        if answer.headers.get(MODEL_HEADER, "") != model:
             raise UpstreamError(f"the encoder answered with another model than {model}")
         shape = (len(texts), dim)
-        if len(response.content) != math.prod(shape) * type_f32.itemsize:
+        if len(answer.body) != math.prod(shape) * type_f32.itemsize:
             raise UpstreamError(
-                f"the encoder answered with {len(response.content)} bytes, not {shape} floats"
+                f"the encoder answered with {len(answer.body)} bytes, not {shape} floats"
             )
-        vectors = np.frombuffer(response.content, dtype=type_f32).reshape(shape)
+        vectors = np.frombuffer(answer.body, dtype=type_f32).reshape(shape)
         if not np.isfinite(vectors).all():
             raise UpstreamError("the encoder answered with a value that is not finite")
         return vectors
@@ -199,17 +171,10 @@ class Upstream:
     ) -> list[list[ShardHit]]:
         """One shard's hits per question (n, dim) in exactly this generation."""
         call = Call(call.ends, {**call.headers, MODEL_HEADER: model})
-        response = self._ask(
-            self._shard_urls[shard],
-            "/search",
-            vectors_to_bytes(queries),
-            OCTETS,
-            call,
-            generation=generation,
-            k=str(k),
-        )
+        target = f"/search?generation={generation}&k={k}"
+        found = self._ask(self._shard_urls[shard], target, vectors_to_bytes(queries), call)
         try:
-            answer = msgspec.json.decode(response.content, type=ShardAnswer)
+            answer = msgspec.json.decode(found.body, type=ShardAnswer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UpstreamError(f"shard {shard}: unreadable answer: {error}") from error
         if (answer.generation, answer.shard, len(answer.results)) != (
@@ -224,7 +189,7 @@ class Upstream:
         return answer.results
 
 
-def forwarded_headers(incoming: Headers, names: tuple[str, ...]) -> dict[str, str]:
+def forwarded_headers(incoming: Incoming, names: tuple[str, ...]) -> dict[str, str]:
     """The headers that go on from the caller's request to the pools.
 
     A value that is not plain printable ASCII stays behind: it must not spoil the calls.
@@ -237,15 +202,15 @@ def forwarded_headers(incoming: Headers, names: tuple[str, ...]) -> dict[str, st
     }
 
 
-def _code(response: requests.Response) -> str:
+def _code(body: bytes) -> str:
     try:
-        body = msgspec.json.decode(response.content)
+        told = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
-    return str(body.get("code", "")) if isinstance(body, dict) else ""
+    return str(told.get("code", "")) if isinstance(told, dict) else ""
 
 
-def _replicas(response: requests.Response) -> int:
+def _replicas(headers: Headers) -> int:
     """How many replicas the pool says it has, to be asked one by one; 0 where that is no pool."""
-    told = response.headers.get(REPLICAS_HEADER, "")
+    told = headers.get(REPLICAS_HEADER, "")
     return int(told) if told.isascii() and told.isdigit() and len(told) < 4 else 0

@@ -16,7 +16,8 @@ from index_builder.publish.questions import Labelled
 ROUNDS = 9
 REPEAT = 10
 TIMED = "How do I turn on a phone that was off for a year?"  # 12 words, 15 tokens
-COSINE_MEAN = 0.995
+# Where labelled questions showed that nothing is lost: int8 at 0.9936 (docs/decisions/0018).
+COSINE_MEAN = 0.99
 COSINE_MIN = 0.98
 QUALITY = 0.002
 FASTER = 0.9

@@ -2,8 +2,9 @@
 
 fp32   as exported.
 w8     8-bit weights in blocks of 128 (MatMulNBits), products in 8 bits per block: any CPU.
-int8   dynamic int8 for whole tensors: the fastest, but right only where the CPU has VNNI (on
-       others the 16-bit sums of 8-bit products saturate), and the furthest from fp32.
+int8   dynamic int8 for whole tensors, weights of 7 bits: the fastest, and the furthest from fp32.
+       A CPU without 8-bit dot products adds pairs of products in 16 bits; with 7 bits their sum
+       is at most 2 * 255 * 64 = 32,640, so nothing saturates and every CPU has the same integers.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from pathlib import Path
 from app.generation.model import Variant
 
 BLOCK = 128
-# One of these: x86 dot products in 512 or 256 bits, and their counterpart on ARM.
-DOT_PRODUCT = ("avx512_vnni", "avx_vnni", "asimddp")
 
 
 @contextmanager
@@ -50,7 +49,7 @@ def _int8(graph: Path, target: Path) -> None:
         target,
         weight_type=QuantType.QInt8,
         per_channel=True,
-        reduce_range=True,
+        reduce_range=True,  # 7 bits
         op_types_to_quantize=["MatMul", "Gemm"],
     )
 
@@ -66,5 +65,4 @@ def make(graph: Path, precision: str) -> Variant:
     target = graph.with_name(f"model-{precision}.onnx")
     with _quiet():
         _MAKERS[precision](graph, target)
-    requires = DOT_PRODUCT if precision == "int8" else ()
-    return Variant(file=target.name, precision=precision, requires=requires)
+    return Variant(file=target.name, precision=precision)

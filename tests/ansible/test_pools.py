@@ -15,7 +15,8 @@ import pytest
 import requests
 from ansible_sources import ROOT
 
-from app.gateway.upstream import Call, Upstream, UpstreamError, new_session
+from app.gateway.connections import Connections
+from app.gateway.upstream import Call, Upstream, UpstreamError
 
 MODEL, GENERATION = "0123456789abcdef", "20260101T000000Z-01234567"
 QUERIES = np.eye(2, 4, dtype=np.float32)
@@ -105,10 +106,9 @@ def ports(replicas: list[Replica], tmp_path: Path) -> Iterator[dict[str, int]]:
 
 
 def search(ports: dict[str, int]) -> list[list[object]]:
-    with new_session(2) as session:
-        upstream = Upstream(session, "http://no", (f"http://127.0.0.1:{ports['pool']}",))
-        call = Call(time.monotonic() + 10, {"X-Request-ID": "r-1"})
-        return upstream.search(0, QUERIES, GENERATION, MODEL, 3, call)  # type: ignore[return-value]  # hits
+    upstream = Upstream(Connections(1.0), "http://no", (f"http://127.0.0.1:{ports['pool']}",))
+    call = Call(time.monotonic() + 10, {"X-Request-ID": "r-1"})
+    return upstream.search(0, QUERIES, GENERATION, MODEL, 3, call)  # type: ignore[return-value]  # hits
 
 
 def test_a_replica_that_lacks_the_generation_costs_nobody_an_answer(

@@ -1,7 +1,8 @@
 """What is answered when nothing is wrong, and when the fleet is."""
 
 import json
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from local_fleet import LocalFleet, start_fleet
 from small_generations import TEXTS, build_small
 
 from app import __version__
+from app.generation.documents import Documents
 from app.wire import vectors_to_bytes
 from index_builder.replay import Replay
 
@@ -121,7 +123,7 @@ HEALTH = {
     "status", "service", "unit", "host", "version", "release", "uptime_seconds", "model",
 }  # fmt: skip
 MORE = {
-    "gateway": {"generations", "loaded", "documents"},
+    "gateway": {"generations", "loaded", "documents", "cache"},
     "shard": {"generations", "documents", "shard"},
     "encoder": {"models", "dim", "precision", "cache", "queue"},
 }
@@ -187,8 +189,8 @@ def test_no_shard_is_unavailable(losing: LocalFleet) -> None:
     for shard in range(3):
         losing.wires[f"shard-{shard}"].dead = True
     for answer in (
-        losing.gateway.get("/v1/search?q=a"),
-        losing.gateway.post("/process", data='{"instances":["a"]}'),
+        losing.gateway.get("/v1/search?q=a&cache=0"),
+        losing.gateway.post("/process?cache=0", data='{"instances":["a"]}'),
     ):
         check_problem(answer, 503, "shards_unavailable")
         assert int(answer.headers["Retry-After"]) > 0
@@ -196,7 +198,7 @@ def test_no_shard_is_unavailable(losing: LocalFleet) -> None:
 
 def test_no_encoder_is_unavailable(losing: LocalFleet) -> None:
     losing.wires["encoder"].dead = True
-    answer = losing.gateway.post("/process", data='{"instances":["a"]}')
+    answer = losing.gateway.post("/process?cache=0", data='{"instances":["a"]}')
     check_problem(answer, 503, "encoder_unavailable")
     assert int(answer.headers["Retry-After"]) > 0
 
@@ -205,6 +207,87 @@ def test_health_does_not_depend_on_others(losing: LocalFleet) -> None:
     for wire in losing.wires.values():
         wire.dead = True
     assert losing.gateway.get("/health").status_code == 200
+
+
+def test_a_partial_answer_is_not_remembered(losing: LocalFleet) -> None:
+    question = "/v1/search?q=remembered&probe=all"
+    losing.wires["shard-1"].dead = True
+    assert read(losing.gateway.get(question), Search).partial is True
+    losing.wires["shard-1"].dead = False
+    whole = read(losing.gateway.get(question), Search)
+    assert whole.partial is False
+    for wire in losing.wires.values():
+        wire.dead = True
+    again = read(losing.gateway.get(question), Search)
+    assert (again.partial, again.queries) == (False, whole.queries)
+    not_remembered = losing.gateway.get(f"{question}&cache=0")
+    canary = losing.gateway.get(question, headers={"Askfleet-Canary": "1"})
+    for answer in (not_remembered, canary):
+        check_problem(answer, 503, "encoder_unavailable")
+
+
+def test_what_is_remembered_is_of_one_question_k_and_probe(fleet: LocalFleet) -> None:
+    seen = {}
+    for _ in range(2):
+        for query in ("q=b&k=3&probe=all", "q=b&k=4&probe=all", "q=b&k=3&probe=1", "q=c&k=3"):
+            [answer] = read(fleet.gateway.get(f"/v1/search?{query}"), Search).queries
+            assert seen.setdefault(query, answer) == answer
+    assert len(seen["q=b&k=4&probe=all"].results) == 4
+    assert len(seen["q=b&k=3&probe=1"].shards_asked) == 1
+
+
+# --- the calls that a question costs: more of them would be slower on any machine ----------------
+
+
+@pytest.fixture
+def calls(fleet: LocalFleet) -> Callable[[], dict[str, int]]:
+    for wire in fleet.wires.values():
+        wire.headers.clear()
+    return lambda: {name: len(wire.headers) for name, wire in fleet.wires.items() if wire.headers}
+
+
+def test_a_question_is_one_call_to_an_encoder_and_one_to_each_shard_asked(
+    fleet: LocalFleet, calls: Callable[[], dict[str, int]]
+) -> None:
+    [query] = read(fleet.gateway.get("/v1/search?q=new+a&k=100&cache=0"), Search).queries
+    assert calls() == {"encoder": 1, **{f"shard-{n}": 1 for n in query.shards_asked}}
+
+
+def test_many_questions_are_no_more_calls(
+    fleet: LocalFleet, calls: Callable[[], dict[str, int]]
+) -> None:
+    body = json.dumps({"queries": [f"new {n}" for n in range(64)], "probe": "all"})
+    read(fleet.gateway.post("/v1/search?cache=0", data=body), Search)
+    assert calls() == {"encoder": 1, "shard-0": 1, "shard-1": 1, "shard-2": 1}
+
+
+def test_what_is_remembered_costs_no_call(
+    fleet: LocalFleet, calls: Callable[[], dict[str, int]]
+) -> None:
+    body = json.dumps({"queries": ["new b", "new c"], "probe": "all"})
+    first = read(fleet.gateway.post("/v1/search", data=body), Search)
+    assert calls() == {"encoder": 1, "shard-0": 1, "shard-1": 1, "shard-2": 1}
+    assert read(fleet.gateway.post("/v1/search", data=body), Search).queries == first.queries
+    assert sum(calls().values()) == 4
+    body = json.dumps({"queries": ["new b", "new d"], "probe": "all"})
+    read(fleet.gateway.post("/v1/search", data=body), Search)
+    assert sum(calls().values()) == 8, "only what is new is asked, in one call each"
+
+
+def test_a_shards_winners_are_read_in_one_statement(
+    fleet: LocalFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+    own = Documents._connection
+
+    def traced(documents: Documents) -> sqlite3.Connection:
+        connection = own(documents)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    monkeypatch.setattr(Documents, "_connection", traced)
+    [query] = read(fleet.gateway.get("/v1/search?q=new+e&k=10&cache=0"), Search).queries
+    assert len(statements) == len(query.shards_asked)
 
 
 def test_an_answer_never_mixes_two_generations(tmp_path: Path) -> None:

@@ -171,6 +171,7 @@ URLS = [
     ("q=a&probe=some", "bad_probe", "probe"),
     ("q=a&probe=", "bad_probe", "probe"),
     ("q=a&x=1", "unknown_field", "x"),
+    ("q=a&cache=no", "bad_cache", "cache"),
     ("queries=a", "unknown_field", "queries"),
     ("q=a&%00=1", "unknown_field", "\x00"),
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stack_processes import Stack, ask
 
+SEARCH = "/v1/search?cache=0"
 BODY = json.dumps({"queries": ["how do vaccines work"], "k": 5, "probe": "all"}).encode()
 
 
@@ -21,41 +22,41 @@ def test_a_drained_gateway_refuses_but_answers_canaries(stack: Stack):
     flag.touch()
     try:
         url = stack.service("gateway")
-        refused = ask("/v1/search", BODY, url=url)
+        refused = ask(SEARCH, BODY, url=url)
         assert (refused.status, refused.json["code"]) == (503, "draining")
         assert refused.headers["retry-after"]
         assert ask("/readyz", url=url).status == 503
         assert ask("/livez", url=url).status == 200
-        assert ask("/v1/search", BODY, url=url, headers={"Askfleet-Canary": "1"}).status == 200
+        assert ask(SEARCH, BODY, url=url, headers={"Askfleet-Canary": "1"}).status == 200
     finally:
         flag.unlink()
-    assert ask("/v1/search", BODY).status == 200
+    assert ask(SEARCH, BODY).status == 200
 
 
 def test_a_dead_shard_makes_the_answer_partial_and_says_which(stack: Stack):
-    whole = ask("/v1/search", BODY).json
+    whole = ask(SEARCH, BODY).json
     assert whole["partial"] is False
     stack.kill("shard-2")
-    partial = ask("/v1/search", BODY)
+    partial = ask(SEARCH, BODY)
     assert partial.status == 200
     assert partial.json["partial"] is True
     assert partial.json["queries"][0]["shards_missing"] == [2]
     assert partial.json["queries"][0]["results"]
     assert stack.succeed() > 0
     time.sleep(2.5)  # nginx's fail_timeout: only then does it ask the replica again
-    again = ask("/v1/search", BODY).json
+    again = ask(SEARCH, BODY).json
     assert again["queries"] == whole["queries"]
     assert again["partial"] is False
 
 
 def test_a_dead_encoder_is_a_503_with_retry_after(stack: Stack):
     stack.kill("encoder")
-    refused = ask("/v1/search", BODY)
+    refused = ask(SEARCH, BODY)
     assert (refused.status, refused.json["code"]) == (503, "encoder_unavailable")
     assert int(refused.headers["retry-after"]) >= 1
     stack.succeed()
     time.sleep(2.5)
-    assert ask("/v1/search", BODY).status == 200
+    assert ask(SEARCH, BODY).status == 200
 
 
 def test_sigterm_finishes_what_is_in_flight(stack: Stack):
@@ -63,7 +64,7 @@ def test_sigterm_finishes_what_is_in_flight(stack: Stack):
     url, statuses = stack.service("gateway"), []
     many = json.dumps({"queries": [f"question {n} about dogs" for n in range(64)]}).encode()
     threads = [
-        threading.Thread(target=lambda: statuses.append(ask("/v1/search", many, url=url).status))
+        threading.Thread(target=lambda: statuses.append(ask(SEARCH, many, url=url).status))
         for _ in range(3)
     ]
     for thread in threads:

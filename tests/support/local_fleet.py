@@ -1,54 +1,46 @@
 """A whole fleet in one process: the real services and the real upstream code, without sockets."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-import requests
 from encoder_fakes import Opener, make_config
 from flask import Flask
 from flask.testing import FlaskClient
-from requests.adapters import BaseAdapter
 from small_generations import SmallGeneration, gateway_config, link, shard_config
 
 from app.config import GatewayConfig
 from app.encoder import create_app as create_encoder
 from app.gateway import create_app as create_gateway
+from app.gateway.connections import Answer
 from app.gateway.upstream import Upstream
 from app.shard import create_app as create_shard
 
 
-class AppAdapter(BaseAdapter):
-    """Sends the requests of a session to a Flask application, or fails as a dead host would."""
+class Wire:
+    """Sends what goes to one service to its Flask application, or fails as a dead host would."""
 
     def __init__(self, app: Flask) -> None:
-        super().__init__()
         self.app = app
         self.dead = False
         self.headers: list[dict[str, str]] = []
 
-    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+    def post(self, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         if self.dead:
-            raise requests.ConnectionError("no replica")
-        url = urlsplit(str(request.url))
-        self.headers.append(dict(request.headers))
-        answer = self.app.test_client().open(
-            url.path,
-            method=request.method,
-            query_string=url.query,
-            headers=dict(request.headers),
-            data=request.body,
-        )
-        response = requests.Response()
-        response.status_code = answer.status_code
-        response.headers.update(answer.headers)
-        response._content = answer.data
-        response.url = str(request.url)
-        return response
+            raise ConnectionRefusedError("no replica")
+        self.headers.append(dict(headers))
+        answer = self.app.test_client().post(target, headers=dict(headers), data=body)
+        return Answer(answer.status_code, answer.headers, answer.data)
 
-    def close(self) -> None:
-        """Nothing is held."""
+
+class Wires(dict[str, Wire]):
+    """A transport without sockets: a wire for each service, by its name."""
+
+    def post(
+        self, base: str, target: str, body: bytes, headers: Mapping[str, str], seconds: float
+    ) -> Answer:
+        assert seconds > 0
+        return self[base.removeprefix("http://")].post(target, body, headers)
 
 
 @dataclass(frozen=True)
@@ -60,7 +52,7 @@ class LocalFleet:
     gateway: FlaskClient
     shards: list[FlaskClient]
     encoder: FlaskClient
-    wires: dict[str, AppAdapter]
+    wires: Wires
 
     @property
     def clients(self) -> dict[str, FlaskClient]:
@@ -81,13 +73,9 @@ def start_fleet(
     links = link(root / "shard", generation.directory, older)
     for shard in range(count):
         apps[f"shard-{shard}"] = create_shard(shard_config(links, shard))
-    session = requests.Session()
-    session.trust_env = False
-    wires = {name: AppAdapter(app) for name, app in apps.items()}
-    for name, wire in wires.items():
-        session.mount(f"http://{name}", wire)
+    wires = Wires({name: Wire(app) for name, app in apps.items()})
     config = gateway_config(link(root / "gateway", generation.directory, older), count)
-    gateway = create_gateway(config, Upstream(session, config.encoder_url, config.shard_urls))
+    gateway = create_gateway(config, Upstream(wires, config.encoder_url, config.shard_urls))
     return LocalFleet(
         generation,
         config,

@@ -1,49 +1,10 @@
 import threading
 import time
 
-import numpy as np
 import pytest
-from encoder_fakes import vector_of
 
-from app.encoder.cache import MAX_CHARACTERS, VectorCache
 from app.encoder.slots import Slots
 from app.errors import ProblemError
-
-
-def test_the_entry_longest_unused_makes_room() -> None:
-    cache = VectorCache(2)
-    cache.put("m", "a", vector_of("a"))
-    cache.put("m", "b", vector_of("b"))
-    assert cache.get("m", "a") is not None
-    cache.put("m", "c", vector_of("c"))
-    assert cache.get("m", "b") is None
-    assert cache.get("m", "a") is not None
-    assert cache.statistics()["entries"] == 2
-
-
-def test_models_do_not_share_vectors() -> None:
-    cache = VectorCache(2)
-    cache.put("m", "a", vector_of("a"))
-    assert cache.get("n", "a") is None
-
-
-def test_the_cache_keeps_a_copy() -> None:
-    cache = VectorCache(2)
-    vector = vector_of("a")
-    cache.put("m", "a", vector)
-    vector[:] = 0
-    cached = cache.get("m", "a")
-    assert cached is not None
-    assert np.array_equal(cached, vector_of("a"))
-
-
-def test_long_texts_and_no_cache_are_not_kept() -> None:
-    cache = VectorCache(2)
-    cache.put("m", "a" * (MAX_CHARACTERS + 1), vector_of("a"))
-    assert cache.statistics()["entries"] == 0
-    nothing = VectorCache(0)
-    nothing.put("m", "a", vector_of("a"))
-    assert nothing.get("m", "a") is None
 
 
 def test_no_more_run_at_one_time_than_allowed() -> None:

@@ -5,11 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 from app.errors import ModelError
 from app.generation.engine import open_engine
 from app.generation.engines.onnx import load_tokenizer, onnx_session
+from app.generation.model import Model
+from index_builder.publish import publish_model
 
 TEXT = "how do you turn on an iphone?"
 OTHERS = ["why", "a much longer question that fills more tokens than the first", "?!"] * 5
@@ -19,6 +23,14 @@ from pathlib import Path
 from app.generation.engine import open_engine
 print(hashlib.sha256(open_engine(Path(sys.argv[1])).encode([sys.argv[2]]).tobytes()).hexdigest())
 """
+
+
+@pytest.fixture(scope="module", params=["w8", "int8"])
+def artefact(
+    tiny: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Path:
+    out = tmp_path_factory.mktemp(request.param)
+    return publish_model(str(tiny), out, precision=request.param, report=lambda _: None)
 
 
 def test_neighbours_do_not_change_a_vector(artefact: Path) -> None:
@@ -45,6 +57,27 @@ def test_a_new_process_gives_the_same_bits(artefact: Path) -> None:
         check=True,
     )
     assert done.stdout.strip() == digest
+
+
+def test_int8_has_the_same_integers_on_every_cpu(tiny: Path, tmp_path: Path) -> None:
+    """What ONNX Runtime computes here is what exact integers give: no sum has saturated."""
+    path = publish_model(str(tiny), tmp_path, precision="int8", report=lambda _: None)
+    graph = onnx.load(path / "model.onnx")
+    weights = [
+        onnx.numpy_helper.to_array(one)
+        for one in graph.graph.initializer
+        if one.data_type == onnx.TensorProto.INT8
+    ]
+    assert max(int(np.abs(one.astype(int)).max()) for one in weights) == 64, "weights of 7 bits"
+    exact = ReferenceEvaluator(graph)
+    tokenizer = load_tokenizer(path / "tokenizer.json", Model.load(path).max_tokens)
+    for text in (TEXT, *OTHERS[:3]):
+        told = tokenizer.encode(text)
+        values = {"input_ids": told.ids, "attention_mask": told.attention_mask}
+        values["token_type_ids"] = told.type_ids
+        feed = {i.name: np.array([values[i.name]], np.int64) for i in graph.graph.input}
+        [expected] = exact.run(None, feed)
+        assert np.allclose(open_engine(path).encode([text]), expected, atol=1e-6)
 
 
 def test_long_texts_are_cut(artefact: Path) -> None:

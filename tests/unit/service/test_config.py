@@ -51,7 +51,7 @@ def test_a_gateway_reads_its_settings() -> None:
         (ShardConfig, LINKS, "ASKFLEET_SHARD is not set"),
         (ShardConfig, {**LINKS, "ASKFLEET_SHARD": "one"}, "ASKFLEET_SHARD='one' is not a whole"),
         (ShardConfig, {**LINKS, "ASKFLEET_SHARD": "-1"}, "ASKFLEET_SHARD=-1 is outside 0..9999"),
-        (GatewayConfig, {**GATEWAY, "ASKFLEET_SHARD_URLS": "s:1"}, "'s:1' is not an http URL"),
+        (GatewayConfig, {**GATEWAY, "ASKFLEET_SHARD_URLS": "s:1"}, "'s:1' is not an http:// URL"),
         (GatewayConfig, {**GATEWAY, "ASKFLEET_SHARD_URLS": "http://s:1,"}, "'' is not an http"),
         (GatewayConfig, {**GATEWAY, "ASKFLEET_DEADLINE_SECONDS": "soon"}, "not a number of sec"),
         (GatewayConfig, {**GATEWAY, "ASKFLEET_DEADLINE_SECONDS": "nan"}, "outside 0.1..60.0"),

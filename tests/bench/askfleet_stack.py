@@ -1,0 +1,91 @@
+"""askfleet itself, with default settings: the stack of `make stack` on ports of the bench's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench_data import Data, K
+from bench_system import REPO, Asked
+
+SHARDS = 4
+OFFSET = 21000
+
+
+class Askfleet:
+    """nginx at the edge, gateway, pools, encoder and four shards."""
+
+    name = "askfleet"
+    told = "nginx, gateway, encoder, four shards by adaptive routing; default settings"
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self.port = port
+        self.stack = directory / "stack"
+        self._directory = directory
+        self._generation = Path()
+        self._model = Path()
+
+    def prepare(self, data: Data) -> None:
+        """Build the generation with the builder's defaults."""
+        command: list[str | Path] = [sys.executable, "-m", "index_builder", "build", "--json"]
+        command += ["--corpus", data.corpus, "--model", data.model, "--shards", str(SHARDS)]
+        command += [
+            "--out",
+            self._directory / "generations",
+            "--work",
+            self._directory.parent / "work",
+        ]
+        done = subprocess.run(command, cwd=REPO, stdout=subprocess.PIPE, check=True)
+        self._generation = Path(json.loads(done.stdout)["directory"])
+        self._model = data.model
+
+    def start(self) -> None:
+        """Play it; what an earlier run left running is stopped first."""
+        self.stop()
+        self._play(
+            stack_generation=self._generation.resolve(), stack_models=self._model.resolve().parent
+        )
+
+    def _play(self, **more: Any) -> None:
+        settings = {
+            "stack_dir": self.stack.resolve(),
+            "stack_port": self.port,
+            "stack_port_offset": OFFSET,
+            **more,
+        }
+        extra = [part for name, value in settings.items() for part in ("-e", f"{name}={value}")]
+        programs = Path(sys.executable).parent
+        done = subprocess.run(
+            [programs / "ansible-playbook", "playbooks/stack.yml", *extra],
+            cwd=REPO,
+            env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"playbooks/stack.yml failed:\n{done.stdout[-3000:]}{done.stderr}")
+
+    def roots(self) -> dict[str, list[int]]:
+        """Process ids by part; the edge's nginx is the pools' too."""
+        return {
+            path.stem: [int(path.read_text(encoding="ascii"))]
+            for path in sorted((self.stack / "run").glob("*.pid"))
+        }
+
+    def request(self, question: str) -> Asked:
+        """A search that asks for K."""
+        body = json.dumps({"queries": [question], "k": K}).encode()
+        return Asked("POST", "/v1/search", body, {"Content-Type": "application/json"})
+
+    def ids(self, body: bytes) -> list[str]:
+        """The ids, best first."""
+        return [found["id"] for found in json.loads(body)["queries"][0]["results"]]
+
+    def stop(self) -> None:
+        """End its processes."""
+        self._play(stack_state="absent")
