@@ -82,6 +82,15 @@ eval: .venv/complete var/demo/model ## retrieval quality: make eval CORPUS=… Q
 	$(BIN)/python -m index_builder evaluate --corpus $(CORPUS) --queries $(QUERIES) --qrels $(QRELS) --model $(MODEL) --out var/eval --index auto
 	$(BIN)/python -m index_builder evaluate --corpus $(CORPUS) --queries $(QUERIES) --qrels $(QRELS) --model $(MODEL) --out var/eval --index exact
 
+var/bench/venv/complete: tests/bench/requirements.txt | .venv/complete
+	$(PYTHON) -m venv var/bench/venv
+	var/bench/venv/bin/pip install --quiet --disable-pip-version-check --constraint requirements-controller.txt --requirement tests/bench/requirements.txt
+	touch $@
+
+.PHONY: bench
+bench: .venv/complete packages var/bench/venv/complete $(DEMO) var/demo/model ## this system, the course project's shape and its peers, side by side: make bench [CORPUS=…]
+	$(BIN)/python tests/bench --corpus $(or $(CORPUS),$(DEMO)) --model $(MODEL) --peers var/bench/venv/bin/python
+
 # --- checks --------------------------------------------------------------------------------------
 
 .PHONY: test

@@ -19,6 +19,7 @@ from app.encoder.slots import Slots
 from app.errors import ProblemError
 from app.generation.engine import Engine, open_engine
 from app.service.cache import MAX_CHARACTERS, Cache
+from app.service.caller import check_waits
 from app.service.health import json_response, new_service
 from app.service.lifecycle import Lifecycle
 from app.wire import DEADLINE_HEADER, DIM_HEADER, MODEL_HEADER, OCTETS, vectors_to_bytes
@@ -77,7 +78,8 @@ def create_app(
     def encode() -> Response:
         served = _wanted(request.args.get("model"), current, by_fingerprint, config.unit)
         texts = parse_texts(request.get_data())
-        vectors = _encode(texts, served.engine, queue, known, _deadline(request.headers))
+        environ, ends = request.environ, _deadline(request.headers)
+        vectors = _encode(texts, served.engine, queue, known, ends, lambda: check_waits(environ))
         headers = {MODEL_HEADER: served.engine.fingerprint, DIM_HEADER: str(served.engine.dim)}
         if request.accept_mimetypes.best_match([OCTETS, "application/json"]) == "application/json":
             response = json_response(
@@ -127,9 +129,14 @@ def _deadline(headers: Any) -> float | None:
 
 
 def _encode(
-    texts: list[str], engine: Engine, queue: Slots, cache: VectorCache, ends: float | None
+    texts: list[str],
+    engine: Engine,
+    queue: Slots,
+    cache: VectorCache,
+    ends: float | None,
+    check: Callable[[], None],
 ) -> NDArray[np.float32]:
-    """Vectors (n, dim): from the cache, the rest one by one as slots come free."""
+    """Vectors (n, dim): from the cache, the rest one by one as slots come free and `check` lets."""
     vectors = np.empty((len(texts), engine.dim), dtype=np.float32)
     missing: list[int] = []
     for row, text in enumerate(texts):
@@ -142,6 +149,7 @@ def _encode(
         with queue.admit(len(missing)) as turn:
             for row in missing:
                 with turn(ends):
+                    check()
                     vectors[row] = engine.encode(texts[row : row + 1])[0]
                 if len(texts[row]) <= MAX_CHARACTERS:
                     cache.put((engine.fingerprint, texts[row]), vectors[row].copy())

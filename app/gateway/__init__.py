@@ -24,6 +24,7 @@ from app.gateway.search import Backend, Searcher, SearchResult, result_json
 from app.gateway.upstream import CONNECT_SECONDS, Call, Upstream, forwarded_headers
 from app.generation.manifest import Manifest
 from app.generation.routing import Router
+from app.service.caller import check_waits
 from app.service.health import json_response, new_service
 from app.service.lifecycle import Lifecycle
 from app.wire import CANARY_HEADER, GENERATION_HEADER, REQUEST_ID_HEADER
@@ -87,6 +88,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
         return generations.active()
 
     def run(searcher: Searcher, wanted: SearchRequest) -> SearchResult:
+        check_waits(request.environ)
         call = Call(
             time.monotonic() + config.deadline,
             forwarded_headers(request.headers, (REQUEST_ID_HEADER,)),

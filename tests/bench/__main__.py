@@ -8,12 +8,42 @@ import os
 import time
 from pathlib import Path
 
-from askfleet_stack import Askfleet
-from bench_data import load
+from askfleet_stack import OFFSET, Askfleet
+from bench_chart import draw
+from bench_data import Data, load
 from bench_measure import CLIENTS, Subject
+from bench_parts import encoding, hops, searching
 from bench_system import REPO, System
 from bench_table import print_table
-from reference import Reference
+from peer import Peer
+from peer_chroma import Chroma
+from peer_lancedb import Lancedb
+from peer_pgvector import Pgvector
+from peer_system import PeerSystem
+from peer_txtai import Txtai
+from reference import MODEL, Reference
+
+from app.generation.manifest import Manifest
+from index_builder.publish.reference import open_reference
+from index_builder.publish.source import resolve
+
+
+def systems(work: Path, python: Path, cache: Path) -> list[System]:
+    """All that are compared; ``python`` has the peers' packages."""
+    peers: list[tuple[type[Peer], str]] = [
+        (Chroma, "API process, Chroma server by its HTTP client"),
+        (Pgvector, "API process, PostgreSQL with pgvector (HNSW) by psycopg"),
+        (Lancedb, "API process with LanceDB in it (IVF_HNSW_SQ)"),
+        (Txtai, "txtai's own API with its index in it"),
+    ]
+    return [
+        Askfleet(work / "askfleet", 29080),
+        Reference(work / "reference", 29100, cache),
+        *(
+            PeerSystem(peer(python), told, work / peer.name, 29200 + place)
+            for place, (peer, told) in enumerate(peers)
+        ),
+    ]
 
 
 def main() -> int:
@@ -23,6 +53,8 @@ def main() -> int:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=REPO / "bench")
     parser.add_argument("--work", type=Path, default=REPO / "var/bench")
+    parser.add_argument("--peers", type=Path, required=True, help="python with their packages")
+    parser.add_argument("--cache", type=Path, default=REPO / "var/cache", help="of wheels")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load")
     parser.add_argument("--only", default="", help="systems, by name, with commas")
@@ -30,12 +62,12 @@ def main() -> int:
     work: Path = arguments.work
     data = load(arguments.corpus, arguments.model, work / "work", os.cpu_count() or 1)
     print(f"{len(data.ids):,} documents, {len(data.questions):,} questions", flush=True)
-    systems: list[System] = [
-        Askfleet(work / "askfleet", 29080),
-        Reference(work / "reference", 29100, REPO / "var/cache"),
-    ]
     wanted = [name for name in arguments.only.split(",") if name]
-    subjects = [Subject(one, data) for one in systems if not wanted or one.name in wanted]
+    subjects = [
+        Subject(one, data)
+        for one in systems(work, arguments.peers, arguments.cache)
+        if not wanted or one.name in wanted
+    ]
     started: list[System] = []
     try:
         for subject in subjects:
@@ -52,17 +84,48 @@ def main() -> int:
             spent = time.monotonic() - begun
             left = spent / (number + 1) * (arguments.rounds - number - 1)
             print(f"round {number + 1} of {arguments.rounds}, {left:.0f} s left", flush=True)
+        parts = measure_parts(data, subjects, arguments.cache)
     finally:
         for system in started:
             system.stop()
     rows = {subject.system.name: subject.seen.row() for subject in subjects}
-    print_table(rows)
+    by_part = {subject.system.name: subject.seen.by_part() for subject in subjects}
+    print_table(rows, parts, by_part)
     arguments.out.mkdir(parents=True, exist_ok=True)
     target = arguments.out / f"bench-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
-    parts = {subject.system.name: subject.seen.cpu_ms_by_part for subject in subjects}
-    target.write_text(json.dumps({"rows": rows, "parts": parts}, indent=1), encoding="utf-8")
-    print(f"written to {target}")
+    told = {
+        "documents": len(data.ids),
+        "model": data.model.name,
+        "rounds": arguments.rounds,
+        "rows": rows,
+        "cpu_ms_by_process": by_part,
+        "parts": parts,
+    }
+    target.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    draw(told, target.with_suffix(".png"))
+    print(f"written to {target} and {target.with_suffix('.png')}")
     return 0
+
+
+def measure_parts(data: Data, subjects: list[Subject], cache: Path) -> dict[str, float]:
+    """The parts of a question, where askfleet is among what runs."""
+    for subject in subjects:
+        if isinstance(fleet := subject.system, Askfleet):
+            manifest = Manifest.load(fleet.generation)
+            reference = open_reference(resolve(MODEL, revision=None, cache=cache))
+            return {
+                **encoding(data, reference),
+                **searching(data, fleet.generation),
+                **hops(
+                    7200 + OFFSET,
+                    manifest.id,
+                    manifest.model.fingerprint,
+                    manifest.model.dim,
+                    fleet.roots()["shard-0"][0],
+                ),
+                "READY after the start of an encoder, s": fleet.ready_seconds("encoder"),
+            }
+    return {}
 
 
 if __name__ == "__main__":

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench_data import Data, K
 from bench_system import REPO, Asked
+from peer_process import await_until, free_port, spawn, stop
 
 SHARDS = 4
 OFFSET = 21000
@@ -26,7 +31,7 @@ class Askfleet:
         self.port = port
         self.stack = directory / "stack"
         self._directory = directory
-        self._generation = Path()
+        self.generation = Path()
         self._model = Path()
 
     def prepare(self, data: Data) -> None:
@@ -40,14 +45,14 @@ class Askfleet:
             self._directory.parent / "work",
         ]
         done = subprocess.run(command, cwd=REPO, stdout=subprocess.PIPE, check=True)
-        self._generation = Path(json.loads(done.stdout)["directory"])
+        self.generation = Path(json.loads(done.stdout)["directory"])
         self._model = data.model
 
     def start(self) -> None:
         """Play it; what an earlier run left running is stopped first."""
         self.stop()
         self._play(
-            stack_generation=self._generation.resolve(), stack_models=self._model.resolve().parent
+            stack_generation=self.generation.resolve(), stack_models=self._model.resolve().parent
         )
 
     def _play(self, **more: Any) -> None:
@@ -77,6 +82,26 @@ class Askfleet:
             for path in sorted((self.stack / "run").glob("*.pid"))
         }
 
+    def ready_seconds(self, name: str) -> float:
+        """Seconds from the start of another process of this service until it is READY."""
+        lines = (self.stack / f"etc/{name}.env").read_text(encoding="utf-8").splitlines()
+        settings = dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
+        port = free_port()
+        settings |= {"ASKFLEET_BIND": f"127.0.0.1:{port}", "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "gunicorn", "--config"]
+        command += ["python:app.service.gunicorn_config", f"app.{name}.wsgi:application"]
+        log = self._directory.absolute() / f"{name}.log"
+        found = []
+        for _ in range(5):
+            begun = time.monotonic()
+            process = spawn(command, log, **settings)
+            try:
+                await_until(partial(_is_ready, port), process, log)
+                found.append(time.monotonic() - begun)
+            finally:
+                stop([process])
+        return median(found)
+
     def request(self, question: str) -> Asked:
         """A search that asks for K."""
         body = json.dumps({"queries": [question], "k": K}).encode()
@@ -89,3 +114,14 @@ class Askfleet:
     def stop(self) -> None:
         """End its processes."""
         self._play(stack_state="absent")
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -29,6 +29,11 @@ class Seen:
     megabytes: float = 0.0
     recall: float = 0.0
 
+    def by_part(self) -> dict[str, float]:
+        """Medians of the CPU ms of a question at 8 clients, by part."""
+        parts = self.cpu_ms_by_part[0] if self.cpu_ms_by_part else {}
+        return {part: median(one[part] for one in self.cpu_ms_by_part) for part in parts}
+
     def row(self) -> dict[str, float]:
         """Medians over the rounds."""
         row = {"recall@10": self.recall, "MB": self.megabytes}

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -46,48 +43,3 @@ def megabytes(roots: Iterable[int]) -> float:
             continue
         total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total * 1024 / 1e6
-
-
-def start(
-    command: Sequence[str | Path], log: Path, environment: dict[str, str] | None = None
-) -> subprocess.Popen[bytes]:
-    """Start a process in a group of its own; what it says goes to ``log``."""
-    with log.open("ab") as stream:
-        return subprocess.Popen(
-            [str(part) for part in command],
-            stdout=stream,
-            stderr=stream,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **(environment or {})},
-            start_new_session=True,
-        )
-
-
-def stop(processes: Iterable[subprocess.Popen[bytes]], seconds: float = 10.0) -> None:
-    """End the groups of these processes, with force where they take too long."""
-    for process in processes:
-        for sent in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(process.pid, sent)
-                process.wait(seconds)
-                break
-            except ProcessLookupError:
-                break
-            except subprocess.TimeoutExpired:
-                continue
-
-
-def wait_until(
-    ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float
-) -> float:
-    """Poll ``ready()`` until it is true; returns the seconds that took.
-
-    Raises: RuntimeError with the end of the log, when the process ends or the time is up.
-    """
-    begun = time.monotonic()
-    while not ready():
-        if process.poll() is not None or time.monotonic() - begun > seconds:
-            said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-            raise RuntimeError(f"{process.args!r} is not ready after {seconds:.0f} s:\n{said}")
-        time.sleep(0.02)
-    return time.monotonic() - begun

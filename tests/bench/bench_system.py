@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -48,15 +47,6 @@ class System(Protocol):
 
     def stop(self) -> None:
         """End every process."""
-
-
-def answers(port: int) -> bool:
-    """Whether somebody listens there."""
-    try:
-        socket.create_connection(("127.0.0.1", port), 1.0).close()
-    except OSError:
-        return False
-    return True
 
 
 HERE = Path(__file__).resolve().parent

@@ -47,7 +47,7 @@ def await_until(ready: Callable[[], bool], process: Process, log: Path) -> None:
         if status is not None or time.monotonic() > deadline:
             fate = "does not answer" if status is None else f"ended with {status}"
             raise PeerError(f"{process.args!r} {fate}:\n{end_of(log)}")
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
 def end_of(log: Path) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import faiss
 import numpy as np
 from bench_data import Data
-from bench_processes import start, stop, wait_until
-from bench_system import HERE, Asked, answers
+from bench_system import HERE, Asked
+from peer_process import Process, await_until, listens, spawn, stop
 
 from index_builder.publish.source import resolve
 
@@ -29,7 +29,7 @@ class Reference:
         self.port = port
         self._directory = directory
         self._cache = cache
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, Process] = {}
 
     def prepare(self, data: Data) -> None:
         """K-means into four, an index each, as its notebook did."""
@@ -64,9 +64,8 @@ class Reference:
         for name, arguments in commands.items():
             log = self._directory / f"{name}.log"
             command = [sys.executable, HERE / "reference_server.py", *arguments]
-            process = self._processes[name] = start(command, log)
-            port = int(arguments[2])
-            wait_until(lambda port=port: answers(port), process, log, 120)  # type: ignore[misc]  # a lambda with a default
+            process = self._processes[name] = spawn(command, log.absolute())
+            await_until(partial(listens, int(arguments[2])), process, log)
 
     def roots(self) -> dict[str, list[int]]:
         """Process ids by part."""
@@ -83,4 +82,4 @@ class Reference:
 
     def stop(self) -> None:
         """End them."""
-        stop(self._processes.values())
+        stop(list(self._processes.values()))

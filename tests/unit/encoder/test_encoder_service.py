@@ -1,4 +1,5 @@
 import json
+import socket
 import threading
 from pathlib import Path
 
@@ -52,6 +53,20 @@ def test_people_may_ask_for_json(service: Service) -> None:
     assert answer.json["model"] == service.current.name
     assert answer.json["dim"] == DIM
     assert np.array_equal(np.float32(answer.json["vectors"]), [vector_of("a")])
+
+
+def test_nothing_is_encoded_for_who_has_gone(service: Service) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        environ = {"gunicorn.socket": ours}
+        there = service.client.post("/encode", json={"texts": ["a"]}, environ_base=environ)
+        assert there.status_code == 200
+        theirs.close()
+        gone = service.client.post("/encode", json={"texts": ["b"]}, environ_base=environ)
+    assert gone.status_code == 408
+    assert gone.json is not None
+    assert gone.json["code"] == "caller_gone"
+    assert service.engine.encoded[-1] == "a"
 
 
 def test_the_content_type_does_not_matter(service: Service) -> None:
