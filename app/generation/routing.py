@@ -144,12 +144,11 @@ def shard_mass(
         floor = np.partition(wide, clusters - near, axis=1)[:, clusters - near, None]
         weights = np.where(wide >= floor, weights, 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
-    mass = np.zeros((rows, shards))
+    mass = np.empty((rows, shards))
     best = np.full((rows, shards), -np.inf)
-    for shard in range(shards):
-        own = cluster_shard == shard
-        mass[:, shard] = weights[:, own].sum(axis=1)
-        best[:, shard] = wide[:, own].max(axis=1, initial=-np.inf)
+    for row in range(rows):
+        mass[row] = np.bincount(cluster_shard, weights[row], minlength=shards)
+        np.maximum.at(best[row], cluster_shard, wide[row])
     numbers = np.broadcast_to(np.arange(shards), (rows, shards))
     order = np.lexsort((numbers, -best, -mass), axis=1)
     return mass, order
