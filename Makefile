@@ -91,10 +91,15 @@ var/bench/venv/complete: tests/bench/requirements.txt | .venv/complete
 bench: .venv/complete packages var/bench/venv/complete $(DEMO) var/demo/model ## this system, the course project's shape and its peers, side by side: make bench [CORPUS=…]
 	$(BIN)/python tests/bench --corpus $(or $(CORPUS),$(DEMO)) --model $(MODEL) --peers var/bench/venv/bin/python
 
+# Only what a slow machine cannot change: a ratio within one run. The calls of a question are counted in tests/contract.
+.PHONY: bench-guard
+bench-guard: .venv/complete packages $(DEMO) var/demo/model ## a short bench that fails where a question's CPU comes near the course project's
+	$(BIN)/python tests/bench --corpus $(DEMO) --model $(MODEL) --limit 2000 --rounds 3 --seconds 2 --work var/test/bench --out var/test/bench --require 1.5
+
 # --- checks --------------------------------------------------------------------------------------
 
 .PHONY: test
-test: .venv/complete packages lint types unit stack-test lab-test ## every check and test there is
+test: .venv/complete packages lint types unit stack-test bench-guard lab-test ## every check and test there is
 
 .PHONY: packages
 packages: # what the tests run besides Python; CI's machine is bare

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 from askfleet_stack import OFFSET, Askfleet
@@ -14,7 +16,7 @@ from bench_data import Data, load
 from bench_measure import CLIENTS, Subject
 from bench_parts import encoding, hops, searching
 from bench_system import REPO, System
-from bench_table import print_table
+from bench_table import CPU_RATIO, print_table, ratios
 from peer import Peer
 from peer_chroma import Chroma
 from peer_lancedb import Lancedb
@@ -28,7 +30,16 @@ from index_builder.publish.reference import open_reference
 from index_builder.publish.source import resolve
 
 
-def systems(work: Path, python: Path, cache: Path) -> list[System]:
+def first(corpus: Path, count: int, work: Path) -> Path:
+    """A file with the first documents of the corpus."""
+    work.mkdir(parents=True, exist_ok=True)
+    target = work / f"first-{count}{corpus.suffix}"
+    with corpus.open(encoding="utf-8") as lines, target.open("w", encoding="utf-8") as chosen:
+        chosen.writelines(islice(lines, count))
+    return target
+
+
+def systems(work: Path, python: Path | None, cache: Path) -> list[System]:
     """All that are compared; ``python`` has the peers' packages."""
     peers: list[tuple[type[Peer], str]] = [
         (Chroma, "API process, Chroma server by its HTTP client"),
@@ -42,6 +53,7 @@ def systems(work: Path, python: Path, cache: Path) -> list[System]:
         *(
             PeerSystem(peer(python), told, work / peer.name, 29200 + place)
             for place, (peer, told) in enumerate(peers)
+            if python
         ),
     ]
 
@@ -53,14 +65,19 @@ def main() -> int:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=REPO / "bench")
     parser.add_argument("--work", type=Path, default=REPO / "var/bench")
-    parser.add_argument("--peers", type=Path, required=True, help="python with their packages")
+    parser.add_argument("--peers", type=Path, help="python with their packages; else without them")
+    parser.add_argument("--limit", type=int, default=0, help="take so many documents; 0: all")
+    parser.add_argument(
+        "--require", type=float, default=0.0, help="fail below this CPU ratio, reference / this"
+    )
     parser.add_argument("--cache", type=Path, default=REPO / "var/cache", help="of wheels")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load")
     parser.add_argument("--only", default="", help="systems, by name, with commas")
     arguments = parser.parse_args()
     work: Path = arguments.work
-    data = load(arguments.corpus, arguments.model, work / "work", os.cpu_count() or 1)
+    corpus = first(arguments.corpus, arguments.limit, work) if arguments.limit else arguments.corpus
+    data = load(corpus, arguments.model, work / "work", os.cpu_count() or 1)
     print(f"{len(data.ids):,} documents, {len(data.questions):,} questions", flush=True)
     wanted = [name for name in arguments.only.split(",") if name]
     subjects = [
@@ -104,6 +121,10 @@ def main() -> int:
     target.write_text(json.dumps(told, indent=1), encoding="utf-8")
     draw(told, target.with_suffix(".png"))
     print(f"written to {target} and {target.with_suffix('.png')}")
+    ratio = ratios(rows, parts, by_part).get(CPU_RATIO, 0.0)
+    if ratio < arguments.require:
+        print(f"{CPU_RATIO} is {ratio:.2f}, less than {arguments.require}", file=sys.stderr)
+        return 1
     return 0
 
 

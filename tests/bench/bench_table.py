@@ -12,6 +12,7 @@ COLUMNS = (
     ("MB", "MB", 8, "{:.0f}"),
     ("recall@10", "recall@10", 11, "{:.4f}"),
 )
+CPU_RATIO = "CPU per question at 8 clients, reference / this"
 ENCODE = "encode, the artefact's engine"
 Numbers = dict[str, float]
 
@@ -38,9 +39,7 @@ def ratios(rows: dict[str, Numbers], parts: Numbers, by_part: dict[str, Numbers]
     if own and reference:
         found["questions/s at 8 clients, this / reference"] = own["q/s@8"] / reference["q/s@8"]
         found["p50 at 1 client, reference / this"] = reference["p50@1"] / own["p50@1"]
-        found["CPU per question at 8 clients, reference / this"] = (
-            reference["cpu_ms@8"] / own["cpu_ms@8"]
-        )
+        found[CPU_RATIO] = reference["cpu_ms@8"] / own["cpu_ms@8"]
     peers = {n: row["cpu_ms@8"] for n, row in rows.items() if n not in {"askfleet", "reference"}}
     if own and peers:
         best = min(peers, key=lambda name: peers[name])
