@@ -82,6 +82,10 @@ eval: .venv/complete var/demo/model ## retrieval quality: make eval CORPUS=… Q
 	$(BIN)/python -m index_builder evaluate --corpus $(CORPUS) --queries $(QUERIES) --qrels $(QRELS) --model $(MODEL) --out var/eval --index auto
 	$(BIN)/python -m index_builder evaluate --corpus $(CORPUS) --queries $(QUERIES) --qrels $(QRELS) --model $(MODEL) --out var/eval --index exact
 
+.PHONY: bench-scale
+bench-scale: .venv/complete $(DEMO) var/demo/model ## growth: CPU, fan-out, recall, memory, build time, up to a million vectors; an hour or two
+	$(BIN)/python tests/bench/scale.py --corpus $(DEMO) --model $(MODEL) --out bench
+
 # --- checks --------------------------------------------------------------------------------------
 
 .PHONY: test
