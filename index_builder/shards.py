@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.errors import BuildError
 from app.generation.shard_index import ShardIndex
 
-# Up to this many vectors a shard, exact search costs a tenth of what a hop does (docs/performance.md).
+# Up to this many vectors a shard, exact search costs a tenth of a hop (docs/performance.md).
 FLAT_LIMIT = 2_000
 IVF_LIMIT = 500_000
 TRAIN_LIMIT = 200_000
