@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from fault_end import expect_serves
 from fault_hosts import kill_host, revive
 from fault_inject import Condition, Trigger, link_names
@@ -33,26 +34,14 @@ def test_host_dies_before_its_turn(fleet, tell, tell_load):
     _converges(fleet, tell, old, new)
 
 
-def test_host_dies_while_its_fellow_restarts(fleet, tell, tell_load):
-    """Who needs the shard of both waits for the one that comes back."""
+@pytest.mark.parametrize("switched", [FELLOW, HOST], ids=["its fellow restarts", "it restarts"])
+def test_host_dies_while(fleet, tell, tell_load, switched):
+    """Those before it go back; who needs a shard of both waits for the fellow that restarts."""
     old, new = fleet.now, fleet.other()
     before, (generation,) = fleet.picture(), fleet.corpora.ids(new)
     with _back_in_the_end():
         with fleet.load(old) as load, fleet.start(new) as running:
-            failed = _dies(running, link_names(FELLOW, generation))
-        tell_load(load)
-        failed.failed(f"{HOST}: activating shard: it does not answer (ssh)")
-        assert fleet.picture(HOST) == before.but(HOST)
-    _converges(fleet, tell, old, new)
-
-
-def test_host_dies_in_its_turn(fleet, tell, tell_load):
-    """Those before it go back."""
-    old, new = fleet.now, fleet.other()
-    before, (generation,) = fleet.picture(), fleet.corpora.ids(new)
-    with _back_in_the_end():
-        with fleet.load(old) as load, fleet.start(new) as running:
-            failed = _dies(running, link_names(HOST, generation))
+            failed = _dies(running, link_names(switched, generation))
         tell_load(load)
         failed.failed(f"{HOST}: activating shard: it does not answer (ssh)")
         assert fleet.picture(HOST) == before.but(HOST)
