@@ -89,7 +89,8 @@ class Askfleet:
         port = free_port()
         settings |= {"ASKFLEET_BIND": f"127.0.0.1:{port}", "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "gunicorn", "--config"]
-        command += ["python:app.service.gunicorn_config", f"app.{name}.wsgi:application"]
+        kind = name.partition("-")[0]
+        command += ["python:app.service.gunicorn_config", f"app.{kind}.wsgi:application"]
         log = self._directory.absolute() / f"{name}.log"
         found = []
         for _ in range(5):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -28,6 +29,7 @@ class Seen:
     cpu_ms_by_part: list[dict[str, float]] = field(default_factory=list)
     megabytes: float = 0.0
     recall: float = 0.0
+    ready: float = 0.0
 
     def by_part(self) -> dict[str, float]:
         """Medians of the CPU ms of a question at 8 clients, by part."""
@@ -36,7 +38,7 @@ class Seen:
 
     def row(self) -> dict[str, float]:
         """Medians over the rounds."""
-        row = {"recall@10": self.recall, "MB": self.megabytes}
+        row = {"recall@10": self.recall, "MB": self.megabytes, "ready": self.ready}
         for clients in CLIENTS:
             row |= {
                 f"{name}@{clients}": median(values)
@@ -55,6 +57,12 @@ class Subject:
         self.seen = Seen()
         self._data = data
         self._asked = 0
+
+    def start(self) -> None:
+        """Start it, and keep how long that took."""
+        begun = time.monotonic()
+        self.system.start()
+        self.seen.ready = time.monotonic() - begun
 
     def check(self) -> None:
         """Recall@10 against exact search; this also warms the system up."""

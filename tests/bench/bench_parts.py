@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import faiss
 import numpy as np
 import requests
 import urllib3
@@ -48,6 +49,21 @@ def encoding(data: Data, reference: Engine) -> dict[str, float]:
         "encode, sentence-transformers": lambda i: reference.encode([questions[i]]),
     }
     return milliseconds(steps, 100)
+
+
+def ceiling(data: Data) -> dict[str, float]:
+    """CPU ms of a question where nothing is between: the engine and exact FAISS in one process."""
+    engine = open_engine(data.model)
+    index = faiss.IndexFlatIP(data.vectors.shape[1])
+    index.add(np.ascontiguousarray(data.vectors))
+    faiss.omp_set_num_threads(1)
+    questions = data.questions
+    steps: dict[str, Step] = {
+        "bare FAISS in process: encode and search all": lambda i: index.search(
+            engine.encode([questions[i]]), K
+        )
+    }
+    return milliseconds(steps, 50)
 
 
 def searching(data: Data, generation: Path) -> dict[str, float]:

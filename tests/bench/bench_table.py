@@ -10,6 +10,7 @@ COLUMNS = (
     ("q/s@32", "q/s, 32", 9, "{:.0f}"),
     ("cpu_ms@32", "CPU ms, 32", 12, "{:.2f}"),
     ("MB", "MB", 8, "{:.0f}"),
+    ("ready", "ready s", 9, "{:.1f}"),
     ("recall@10", "recall@10", 11, "{:.4f}"),
 )
 CPU_RATIO = "CPU per question at 8 clients, reference / this"
@@ -27,7 +28,7 @@ def print_table(rows: dict[str, Numbers], parts: Numbers, by_part: dict[str, Num
         told = ", ".join(f"{part} {ms:.2f}" for part, ms in processes.items())
         print(f"CPU ms of a question at 8 clients, {name}: {told}")
     for name, value in parts.items():
-        print(f"{name:<48}{value:>8.3f}" + ("" if name.endswith("s") else " ms"))
+        print(f"{name:<48}{value:>8.3f}" + " ms")
     for name, ratio in ratios(rows, parts, by_part).items():
         print(f"{name:<72}{ratio:>8.2f}")
 
