@@ -75,7 +75,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load")
     parser.add_argument("--only", default="", help="systems, by name, with commas")
     arguments = parser.parse_args()
-    work: Path = arguments.work
+    work: Path = arguments.work.resolve()  # what is started runs in directories of its own
     corpus = first(arguments.corpus, arguments.limit, work) if arguments.limit else arguments.corpus
     data = load(corpus, arguments.model, work / "work", os.cpu_count() or 1)
     print(f"{len(data.ids):,} documents, {len(data.questions):,} questions", flush=True)
