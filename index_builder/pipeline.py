@@ -28,7 +28,7 @@ from index_builder.progress import Progress
 from index_builder.seal import Contents, existing, seal
 from index_builder.shards import build_index, choose_kind
 
-BUILDER = 4
+BUILDER = 5
 """Raised when the same inputs are to give another generation."""
 
 

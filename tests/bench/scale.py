@@ -22,12 +22,15 @@ from scale_table import exponents, table
 
 from index_builder.corpus.ingest import ingest
 from index_builder.embed import embed
-from index_builder.pipeline import Settings
+from index_builder.pipeline import BUILDER, Settings
 from index_builder.progress import Progress
 
 RECIPE = 1
 """Raised when the same seed is to give other vectors, so that nothing stale is reused."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+Call = tuple[int, Callable[..., Any], tuple[Any, ...]]
+"""How many documents it is about, and what to call with which arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,36 @@ def main() -> None:
     arguments = _arguments()
     os.environ |= ONE_THREAD  # of the workers: CPU time is then work, never threads that wait
     progress = Progress()
+    corpora = _corpora(arguments, progress)
+    cells = [(one, shards) for one in corpora for shards in sorted(arguments.shards, reverse=True)]
+    if arguments.built_only:
+        cells = [cell for cell in cells if _is_built(*cell)]
+    else:
+        _build(corpora, cells, arguments, progress)
+    asking = [
+        (one.documents, scale_cell.ask_cell, (one.directory, shards)) for one, shards in cells
+    ]
+    results = _run("asking", asking, 1, progress)
+    rows = [{"kind": one.kind} | result for (one, _), result in zip(cells, results, strict=True)]
+
+    real = corpora[0].documents
+    report = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": asdict(Settings(0, storage=arguments.storage, seed=arguments.seed)),
+        "recipe": RECIPE,
+        "likeness": {one.kind: _likeness(one) for one in corpora if one.documents == real},
+        "exponents": exponents(rows),
+        "rows": rows,
+    }
+    path = arguments.out / f"scale-{datetime.now(UTC):%Y-%m-%d}.json"
+    path.write_text(json.dumps(report, indent=1) + "\n")
+    draw(rows, report["exponents"], arguments.out / "scale.png")
+    print(table(rows, report["likeness"]))
+    print(f"\n{path} and {arguments.out / 'scale.png'} written")
+
+
+def _corpora(arguments: argparse.Namespace, progress: Progress) -> list[Corpus]:
+    """The real vectors, less those that are questions; as many drawn ones; and every size."""
     work: Path = arguments.out / ".work"
     ingested = ingest([arguments.corpus], work / "corpus", progress=progress)
     processes = os.cpu_count() or 1
@@ -52,51 +85,42 @@ def main() -> None:
     count = arguments.questions
     like_real = len(real) - count
     recipe = synthetic.fit(real, arguments.seed)
-    root = work / f"recipe-{RECIPE}-seed-{arguments.seed}-storage-{arguments.storage}-{count}"
+    made_by = f"recipe-{RECIPE}-builder-{BUILDER}-seed-{arguments.seed}"
+    root = work / f"{made_by}-storage-{arguments.storage}-questions-{count}"
     corpora = [Corpus(root / f"real-{like_real}", "real", like_real)]
     _write(corpora[0], iter([real[:like_real]]), real[like_real:])
     for size in sorted({like_real, *arguments.sizes}):
         corpora.append(Corpus(root / f"synthetic-{size}", "synthetic", size))
         progress.say(f"drawing {size:,} vectors")
         _write(corpora[-1], recipe.documents(size), recipe.questions(count))
-    likeness = {one.kind: _likeness(one.directory) for one in corpora if one.documents == like_real}
+    return corpora
 
-    cells = [(one, shards) for one in corpora for shards in sorted(arguments.shards, reverse=True)]
-    to_do: list[tuple[int, Callable[..., Any], tuple[Any, ...]]] = [
+
+def _is_built(corpus: Corpus, shards: int) -> bool:
+    built = (corpus.directory / str(shards) / scale_cell.BUILD).exists()
+    return built and (corpus.directory / scale_cell.TRUTH).exists()
+
+
+def _build(
+    corpora: list[Corpus],
+    cells: list[tuple[Corpus, int]],
+    arguments: argparse.Namespace,
+    progress: Progress,
+) -> None:
+    """Everything that is not there yet."""
+    to_do: list[Call] = [
         (one.documents, scale_cell.write_truth, (one.directory,))
         for one in corpora
         if not (one.directory / scale_cell.TRUTH).exists()
     ]
+    same = (arguments.model, arguments.storage, arguments.seed)
     to_do += [
-        (
-            one.documents,
-            scale_cell.build_cell,
-            (one.directory, shards, arguments.model, arguments.storage, arguments.seed),
-        )
+        (one.documents, scale_cell.build_cell, (one.directory, shards, *same))
         for one, shards in cells
         if not (one.directory / str(shards) / scale_cell.BUILD).exists()
     ]
-    to_do.sort(key=lambda one: one[0])  # stable: of one size, the most shards first
+    to_do.sort(key=lambda one: -one[0])  # the longest first, so that none is alone at the end
     _run("building", to_do, arguments.processes, progress)
-    asking = [
-        (one.documents, scale_cell.ask_cell, (one.directory, shards)) for one, shards in cells
-    ]
-    results = _run("asking", asking, 1, progress)
-    rows = [{"kind": one.kind} | result for (one, _), result in zip(cells, results, strict=True)]
-
-    report = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": asdict(Settings(0, storage=arguments.storage, seed=arguments.seed)),
-        "recipe": RECIPE,
-        "likeness": likeness,
-        "exponents": exponents(rows),
-        "rows": rows,
-    }
-    path = arguments.out / f"scale-{datetime.now(UTC):%Y-%m-%d}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n")
-    draw(rows, report["exponents"], arguments.out / "scale.png")
-    print(table(rows, likeness))
-    print(f"\n{path} and {arguments.out / 'scale.png'} written")
 
 
 def _arguments() -> argparse.Namespace:
@@ -113,6 +137,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--storage", type=float, default=1.25)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=1, help="builds side by side")
+    parser.add_argument("--built-only", action="store_true", help="ask and draw what is built")
     return parser.parse_args()
 
 
@@ -136,10 +161,10 @@ def _write(corpus: Corpus, chunks: Any, questions: NDArray[np.float32]) -> None:
     partial.rename(path)
 
 
-def _likeness(directory: Path) -> dict[str, dict[str, list[float]]]:
+def _likeness(corpus: Corpus) -> dict[str, dict[str, list[float]]]:
     """Scores of the nearest documents, in the whole corpus and in a tenth of it."""
-    vectors = np.load(directory / scale_cell.VECTORS)
-    questions = np.load(directory / scale_cell.QUESTIONS)
+    vectors = np.load(corpus.directory / scale_cell.VECTORS)
+    questions = np.load(corpus.directory / scale_cell.QUESTIONS)
     return {
         f"{count:,}": synthetic.best_scores(vectors[:count], questions)
         for count in (len(vectors) // 10, len(vectors))
@@ -148,7 +173,7 @@ def _likeness(directory: Path) -> dict[str, dict[str, list[float]]]:
 
 def _run(
     what: str,
-    calls: list[tuple[int, Callable[..., Any], tuple[Any, ...]]],
+    calls: list[Call],
     processes: int,
     progress: Progress,
 ) -> list[Any]:
