@@ -3,6 +3,7 @@
 from fault_end import expect_unchanged
 from fault_releases import roll_out, version
 from lab_hosts import ENCODERS, HOSTS, SHARDS, health, root
+from lab_plays import play
 
 
 def releases() -> dict[str, str]:
@@ -40,3 +41,15 @@ def test_broken_release_goes_back(fleet, tell, tell_load):
     assert releases() == ran
     assert linked() == link
     expect_unchanged(before)
+
+
+def test_back_to_the_repository(fleet, tell, tell_load):
+    """An older version is a release like any other."""
+    with fleet.load(fleet.now) as load:
+        done = play("site.yml")
+    tell(f"site.yml {done.seconds:.1f} s")
+    tell_load(load)
+    done.succeeded()
+    (release,) = linked()
+    assert not release.startswith("7."), release
+    assert set(releases().values()) == {release}
