@@ -14,6 +14,8 @@ CANARY_HEADER = "Askfleet-Canary"
 GENERATION_HEADER = "Askfleet-Generation"
 REPLICAS_HEADER = "Askfleet-Replicas"
 TRIED_HEADER = "Askfleet-Tried"
+QUICK_HEADER = "Askfleet-Quick"
+REACHED_HEADER = "Askfleet-Reached"
 DEADLINE_HEADER = "Askfleet-Deadline-Ms"
 REQUEST_ID_HEADER = "X-Request-ID"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.errors import ProblemError
 from app.gateway.body import SearchRequest
-from app.gateway.upstream import Call, ShardHit, UpstreamError
+from app.gateway.upstream import Call, PoolsGoneError, ShardHit, UpstreamError
 from app.generation.manifest import Manifest
 from app.generation.merge import merge
 from app.generation.routing import Probe, Router
@@ -160,6 +160,12 @@ class Searcher:
             try:
                 hits = others[shard].result() if shard in others else ask(shard)
                 answers[shard] = dict(zip(places[shard].tolist(), hits, strict=True))
+            except PoolsGoneError as error:
+                # Another gateway can give a whole answer; nginx at the edge asks it.
+                log.warning("shard %d: %s", shard, error)
+                raise ProblemError(
+                    503, "pools_unavailable", "this gateway reaches no shard", retry_after=1
+                ) from error
             except (UpstreamError, ProblemError) as error:
                 log.warning("shard %d: %s", shard, error)
                 answers[shard] = None

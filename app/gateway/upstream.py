@@ -20,6 +20,8 @@ from app.wire import (
     CANARY_HEADER,
     DEADLINE_HEADER,
     MODEL_HEADER,
+    QUICK_HEADER,
+    REACHED_HEADER,
     REPLICAS_HEADER,
     TRIED_HEADER,
     type_f32,
@@ -31,6 +33,9 @@ CONNECT_SECONDS = 1.0
 # How long to go on asking a pool of which the last replica alive is restarting, and how often.
 PATIENCE = 3.0
 PAUSE = 0.1
+# What a replica answers in milliseconds: where it says nothing, nginx soon asks another.
+QUICK_BYTES = 1000
+QUICK_QUESTIONS = 8
 # Another replica may have loaded what this one has not. nginx cannot ask it: it does not retry 409.
 NOT_LOADED = frozenset({"generation_not_loaded", "model_not_loaded"})
 
@@ -50,6 +55,10 @@ class Call:
         if left <= 0:
             raise ProblemError(504, "deadline", "the question's time is up", retry_after=1)
         return left
+
+    def quick(self) -> Call:
+        """The same, of what is answered in milliseconds."""
+        return Call(self.ends, {**self.headers, QUICK_HEADER: "1"})
 
 
 class ShardHit(msgspec.Struct, frozen=True):
@@ -75,8 +84,16 @@ class UpstreamError(Exception):
     """A pool did not give an answer; the text says which and why."""
 
 
+class PoolsGoneError(UpstreamError):
+    """nginx of this host, which has all pools, does not answer: no replica was asked."""
+
+
 class RestartingError(UpstreamError):
     """No replica of the pool answers, but one says 503: it will be back in a moment."""
+
+
+class LateError(UpstreamError):
+    """No replica answered a quick request in time, but one took it: it is there, and slow."""
 
 
 class NotLoadedError(UpstreamError):
@@ -95,7 +112,7 @@ class Upstream:
         self._encoder_url = encoder_url
         self._shard_urls = shard_urls
 
-    def _ask(self, pool: str, target: str, body: bytes, call: Call) -> Answer:
+    def _ask(self, pool: str, target: str, body: bytes, call: Call, *, quick: bool) -> Answer:
         """Ask a pool; while the last of its replicas that is alive restarts, ask again.
 
         Raises: UpstreamError, when no replica answers 200.
@@ -103,7 +120,10 @@ class Upstream:
         patience = min(time.monotonic() + PATIENCE, call.ends) - PAUSE
         while True:
             try:
-                return self._ask_replicas(pool, target, body, call)
+                return self._ask_replicas(pool, target, body, call.quick() if quick else call)
+            except LateError as error:
+                log.info("waited for until the deadline: %s", error)
+                quick = False
             except RestartingError:
                 if time.monotonic() > patience:
                     raise
@@ -130,8 +150,10 @@ class Upstream:
         url = f"{pool}{target.partition('?')[0]}"
         try:
             answer = self._transport.post(pool, target, body, headers, left)
-        except (OSError, HTTPException) as error:
+        except TimeoutError as error:
             raise UpstreamError(f"{url}: {type(error).__name__}") from error
+        except (OSError, HTTPException) as error:
+            raise PoolsGoneError(f"{url}: {type(error).__name__}") from error
         if answer.status != 200:
             code = _code(answer.body)
             text = f"{url}: {answer.status} {code}"
@@ -139,6 +161,8 @@ class Upstream:
                 raise NotLoadedError(text, _replicas(answer.headers))
             if "503" in answer.headers.get(TRIED_HEADER, ""):
                 raise RestartingError(text)
+            if QUICK_HEADER in headers and _was_late(answer.headers):
+                raise LateError(text)
             raise UpstreamError(text)
         return answer
 
@@ -147,7 +171,8 @@ class Upstream:
     ) -> NDArray[np.float32]:
         """Vectors (n, dim) of the texts by exactly this model; raises UpstreamError."""
         body = msgspec.json.encode({"texts": texts})
-        answer = self._ask(self._encoder_url, f"/encode?model={model}", body, call)
+        quick = len(body) <= QUICK_BYTES
+        answer = self._ask(self._encoder_url, f"/encode?model={model}", body, call, quick=quick)
         if answer.headers.get(MODEL_HEADER, "") != model:
             raise UpstreamError(f"the encoder answered with another model than {model}")
         shape = (len(texts), dim)
@@ -172,7 +197,8 @@ class Upstream:
         """One shard's hits per question (n, dim) in exactly this generation."""
         call = Call(call.ends, {**call.headers, MODEL_HEADER: model})
         target = f"/search?generation={generation}&k={k}"
-        found = self._ask(self._shard_urls[shard], target, vectors_to_bytes(queries), call)
+        sent, quick = vectors_to_bytes(queries), len(queries) <= QUICK_QUESTIONS
+        found = self._ask(self._shard_urls[shard], target, sent, call, quick=quick)
         try:
             answer = msgspec.json.decode(found.body, type=ShardAnswer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -208,6 +234,19 @@ def _code(body: bytes) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
     return str(told.get("code", "")) if isinstance(told, dict) else ""
+
+
+def _was_late(headers: Headers) -> bool:
+    """Whether a replica took the request and did not answer in time.
+
+    nginx says 504 of one that is not there, too; that one was not reached.
+    """
+    tried = headers.get(TRIED_HEADER, "").replace(":", ",").split(",")
+    reached = headers.get(REACHED_HEADER, "").replace(":", ",").split(",")
+    return any(
+        status.strip() == "504" and seconds.strip()[:1].isdigit()
+        for status, seconds in zip(tried, reached, strict=False)
+    )
 
 
 def _replicas(headers: Headers) -> int:

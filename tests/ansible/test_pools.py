@@ -1,10 +1,12 @@
 """The real nginx with the rendered pools and edge, before replicas that are the test's own."""
 
+import contextlib
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,7 +26,7 @@ FOUND = msgspec.json.encode({"generation": GENERATION, "shard": 0, "results": [[
 
 
 class Replica(ThreadingHTTPServer):
-    """Answers every request with ``status`` and ``body``; keeps paths and headers."""
+    """Answers with ``status`` and ``body``, ``delay`` seconds late; keeps paths and headers."""
 
     daemon_threads = True
 
@@ -32,6 +34,7 @@ class Replica(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.status, self.body = 200, FOUND
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.delay = 0.0
 
     def lacks_the_generation(self) -> None:
         self.status, self.body = 409, b'{"code":"generation_not_loaded"}'
@@ -48,10 +51,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.server.requests.append((self.path, dict(self.headers)))
+        time.sleep(self.server.delay)
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(self.server.body)))
-        self.end_headers()
-        self.wfile.write(self.server.body)
+        with contextlib.suppress(OSError):  # nobody waits any more
+            self.end_headers()
+            self.wfile.write(self.server.body)
 
     def log_message(self, *_: object) -> None:
         """A test prints nothing."""
@@ -87,6 +92,9 @@ def ports(replicas: list[Replica], tmp_path: Path) -> Iterator[dict[str, int]]:
         nginx_log_dir=tmp_path,
         nginx_temp_dir=tmp_path,
         nginx_deadline_seconds=5,
+        nginx_replica_milliseconds=300,
+        nginx_gateway_milliseconds=300,
+        nginx_requests=4,
         nginx_gateways=addresses,
         nginx_host={
             "pools": [{"name": "shard-0", "port": ports["pool"], "replicas": addresses}],
@@ -105,9 +113,9 @@ def ports(replicas: list[Replica], tmp_path: Path) -> Iterator[dict[str, int]]:
         nginx.terminate()
 
 
-def search(ports: dict[str, int]) -> list[list[object]]:
+def search(ports: dict[str, int], seconds: float = 10.0) -> list[list[object]]:
     upstream = Upstream(Connections(1.0), "http://no", (f"http://127.0.0.1:{ports['pool']}",))
-    call = Call(time.monotonic() + 10, {"X-Request-ID": "r-1"})
+    call = Call(time.monotonic() + seconds, {"X-Request-ID": "r-1"})
     return upstream.search(0, QUERIES, GENERATION, MODEL, 3, call)  # type: ignore[return-value]  # hits
 
 
@@ -171,3 +179,81 @@ def test_the_edge_lets_nobody_choose_a_generation(
     [(_, seen)] = [one for replica in replicas for one in replica.requests]
     assert "Askfleet-Generation" not in seen
     assert seen["Askfleet-Canary"] == "1"
+
+
+# --- a replica, or a gateway, that takes requests and says nothing -------------------------------
+
+HANGS = 5.0
+
+
+def test_a_replica_that_hangs_costs_little_time(
+    ports: dict[str, int], replicas: list[Replica]
+) -> None:
+    replicas[0].delay = HANGS
+    waits = [timed(lambda: search(ports), [[], []]) for _ in range(10)]
+    assert 1 <= len(replicas[0].requests) <= 2, "nginx leaves it alone for 2 s"
+    assert 0.25 < max(waits) < 1.0
+
+
+def test_a_slow_replica_that_is_the_only_one_left_is_waited_for(
+    ports: dict[str, int], replicas: list[Replica]
+) -> None:
+    replicas[0].server_close()
+    replicas[1].delay = 0.5
+    assert search(ports) == [[], []]
+    assert len(replicas[1].requests) > 1
+
+
+def ask(ports: dict[str, int], body: bytes = b"x", query: str = "") -> requests.Response:
+    url = f"http://127.0.0.1:{ports['edge']}/v1/search{query}"
+    return requests.post(url, data=body, timeout=20)
+
+
+def timed(act: Callable[[], object], expected: object) -> float:
+    start = time.monotonic()
+    assert act() == expected
+    return time.monotonic() - start
+
+
+def test_a_gateway_that_hangs_costs_little_time(
+    ports: dict[str, int], replicas: list[Replica]
+) -> None:
+    replicas[0].delay = HANGS
+    waits = [timed(lambda: ask(ports).status_code, 200) for _ in range(10)]
+    assert 1 <= len(replicas[0].requests) <= 2
+    assert 0.25 < max(waits) < 1.0
+
+
+@pytest.mark.parametrize(("body", "query"), [(b"x" * 1000, ""), (b"x", "?q=" + "x" * 1000)])
+def test_long_requests_have_the_whole_deadline(
+    ports: dict[str, int], replicas: list[Replica], body: bytes, query: str
+) -> None:
+    for replica in replicas:
+        replica.delay = 0.8
+    assert ask(ports, body, query).status_code == 200
+    assert sum(len(replica.requests) for replica in replicas) == 1
+
+
+def test_when_every_gateway_is_slow_one_is_waited_for(
+    ports: dict[str, int], replicas: list[Replica]
+) -> None:
+    for replica in replicas:
+        replica.delay = 0.6
+    assert timed(lambda: ask(ports).status_code, 200) > 0.9
+    assert sum(len(replica.requests) for replica in replicas) == 3
+
+
+def test_more_than_gateways_can_take_is_refused_at_once(
+    ports: dict[str, int], replicas: list[Replica]
+) -> None:
+    for replica in replicas:
+        replica.delay = 1.0
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(ask, ports, b"x" * 1000) for _ in range(4)]
+        while sum(len(replica.requests) for replica in replicas) < 4:
+            time.sleep(0.01)
+        refused = ask(ports)
+        assert [one.result(10).status_code for one in waiting] == [200] * 4
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+    assert refused.json()["code"] == "overloaded"
+    assert refused.headers["Content-Type"] == "application/problem+json"

@@ -6,6 +6,9 @@ from types import FrameType
 
 import pytest
 from lab_corpora import Corpora, make_corpora
+from lab_fleet import Fleet
+from lab_hosts import STATE, links
+from lab_load import Load
 from lab_plays import Play, play
 
 _failed_stage = pytest.StashKey[str]()
@@ -78,3 +81,37 @@ def lab(pytestconfig: pytest.Config) -> Iterator[None]:
 def corpora() -> Corpora:
     """Generations A, B and C."""
     return make_corpora()
+
+
+@pytest.fixture
+def fleet(made_fleet: Fleet) -> Fleet:
+    """It serves A or B, whatever the case before has left."""
+    links_now = {now[0] for where, now in links().items() if "encoder" not in where}
+    if not links_now <= set(made_fleet.corpora.ids("A")) and not links_now <= set(
+        made_fleet.corpora.ids("B")
+    ):
+        made_fleet.update("B").succeeded()
+    return made_fleet
+
+
+@pytest.fixture(scope="session")
+def made_fleet(corpora: Corpora) -> Fleet:
+    """Made from bare hosts when these tests run alone."""
+    fleet = Fleet(corpora)
+    made = STATE.exists() and all(now[0] for now in links().values())
+    if not made or not fleet.now:
+        play("playbooks/lab.yml").succeeded()
+        play("site.yml").succeeded()
+        fleet.update("A").succeeded()
+    return fleet
+
+
+@pytest.fixture
+def tell_load(tell: Callable[[object], None]) -> Callable[[Load], None]:
+    """Add what a load met to the case's line, and assert that it was answered well."""
+
+    def tell_and_check(load: Load) -> None:
+        tell(f"{load}, {load.seconds:.1f} s to the end state")
+        load.check()
+
+    return tell_and_check

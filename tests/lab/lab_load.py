@@ -25,13 +25,23 @@ class Load:
     Attributes:
         failed: what went wrong, one line a request: no answer, a status other than 200.
         wrong: answers that no single generation gives, one line each.
-        longest: the longest wait, seconds.
+        partial: answers that named a shard that was missing.
+        waits: of every request, seconds.
         served: answers per generation.
         seconds: how long it went on.
     """
 
-    def __init__(self, right: Right) -> None:
+    def __init__(self, right: Right, *, pause: float = PAUSE, missing: int | None = None) -> None:
+        """Ask what is right.
+
+        Args:
+            right: the right answers, by generation and question.
+            pause: seconds between two questions of a thread.
+            missing: a shard that answers may say they lack; by default none may.
+        """
         self._right = right
+        self._pause = pause
+        self._missing = missing
         self._questions = list(next(iter(right.values())))
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -40,7 +50,9 @@ class Load:
         self.requests = 0
         self.failed: list[str] = []
         self.wrong: list[str] = []
-        self.longest, self._longest_at = 0.0, 0.0
+        self.partial = 0
+        self.waits: list[float] = []
+        self._longest_at = 0.0
         self.served: Counter[str] = Counter()
         self.seconds = 0.0
         self._first: dict[str, float] = {}
@@ -57,10 +69,21 @@ class Load:
             thread.join()
         self.seconds = time.monotonic() - self._start
 
+    @property
+    def longest(self) -> float:
+        """The longest wait, seconds."""
+        return max(self.waits, default=0.0)
+
+    @property
+    def p99(self) -> float:
+        """99 of 100 requests waited no longer, seconds."""
+        return sorted(self.waits)[len(self.waits) * 99 // 100] if self.waits else 0.0
+
     def __str__(self) -> str:
+        partial = f"{self.partial} partial, " if self._missing is not None else ""
         return (
             f"{self.requests} requests, {len(self.failed)} failed, {len(self.wrong)} wrong, "
-            f"longest wait {self.longest:.2f} s ({self._longest_at:.0f} s after the start)"
+            f"{partial}longest wait {self.longest:.2f} s ({self._longest_at:.0f} s after the start)"
         )
 
     def check(self) -> None:
@@ -78,7 +101,7 @@ class Load:
         keep = thread % 2 == 0
         connection: http.client.HTTPConnection | None = None
         for turn in count(thread * 7):
-            if self._stop.wait(PAUSE):
+            if self._stop.wait(self._pause):
                 break
             if connection is None or not keep:
                 connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=PATIENCE)
@@ -107,7 +130,8 @@ class Load:
         with self._lock:
             self.requests += 1
             if wait > self.longest:
-                self.longest, self._longest_at = wait, start - self._start
+                self._longest_at = start - self._start
+            self.waits.append(wait)
             at = f"{start - self._start:.1f} s: {method} {target[:40]} after {wait:.2f} s"
             if fault:
                 self.failed.append(f"{at}: {fault}")
@@ -119,10 +143,17 @@ class Load:
             if right is None:
                 self.wrong.append(f"{at}: generation {answer['generation']}")
             elif answer["partial"]:
-                self.wrong.append(f"{at}: partial")
+                self._note_partial(answer, at)
             elif not judge(answer, right):
                 self.wrong.append(f"{at}: {asked[0]!r} by {answer['generation']}: {content!r:.400}")
         return True
+
+    def _note_partial(self, answer: dict[str, Any], at: str) -> None:
+        queries = answer.get("queries", [])  # /process does not say which
+        lacks = {shard for query in queries for shard in query["shards_missing"]}
+        if self._missing is None or lacks - {self._missing}:
+            self.wrong.append(f"{at}: partial, without {lacks}")
+        self.partial += 1
 
 
 Judge = Callable[[dict[str, Any], dict[str, Answer]], bool]

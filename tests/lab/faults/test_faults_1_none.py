@@ -1,6 +1,6 @@
 """No fault: to and fro, and again."""
 
-from fault_end import expect_serves
+from lab_end import expect_serves
 
 ROLLBACK_SECONDS = 45.0  # the aim is 15, of which 3 for the flip; figures are printed
 FLIP_SECONDS = 10.0

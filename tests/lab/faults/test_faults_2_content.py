@@ -1,7 +1,6 @@
 """Generations that must not be served: damaged before, damaged after, and sealed but wrong."""
 
 import pytest
-from fault_end import expect_serves, expect_unchanged
 from fault_generations import (
     empty_index,
     nothing_wrong,
@@ -12,6 +11,7 @@ from fault_generations import (
 )
 from fault_inject import Trigger, flip_bit, turn_of
 from lab_corpora import GENERATIONS, start_update_to
+from lab_end import expect_serves, expect_unchanged
 from lab_hosts import HOSTS, root, snapshot
 
 

@@ -2,9 +2,9 @@
 
 import re
 
-from fault_end import expect_unchanged
 from fault_generations import nothing_wrong, resealed
-from fault_hosts import (
+from fault_inject import Trigger, link_names, turn_of
+from lab_breaks import (
     cut_ssh,
     fill_disk,
     maskable,
@@ -12,8 +12,8 @@ from fault_hosts import (
     silent_ssh,
     small_disk,
 )
-from fault_inject import Trigger, link_names, turn_of
 from lab_corpora import GENERATIONS, start_update_to
+from lab_end import expect_unchanged
 from lab_hosts import root, run_on
 from lab_load import Load
 

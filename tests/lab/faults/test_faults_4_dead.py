@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from fault_end import expect_serves, expect_unchanged
-from fault_hosts import kill_host, revive
 from fault_inject import Condition, Trigger, link_names
+from lab_breaks import kill_host, revive
+from lab_end import expect_serves, expect_unchanged
 from lab_plays import Play, Running
 
 HOST = "shard-c"  # the third of four to be switched

@@ -4,7 +4,7 @@ import random
 import time
 
 import pytest
-from fault_end import expect_serves
+from lab_end import expect_serves
 
 SEEDS = range(10)
 TICK = 0.02

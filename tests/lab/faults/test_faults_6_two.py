@@ -1,6 +1,6 @@
 """Two operators at once."""
 
-from fault_end import expect_serves
+from lab_end import expect_serves
 
 
 def test_two_updates_at_once(fleet, tell, tell_load):

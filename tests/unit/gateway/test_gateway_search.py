@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from app.errors import ProblemError
 from app.gateway.body import SearchRequest
 from app.gateway.search import Searcher, result_json
-from app.gateway.upstream import Call, ShardHit, UpstreamError
+from app.gateway.upstream import Call, PoolsGoneError, ShardHit, UpstreamError
 from app.generation.manifest import Manifest, ModelRef, RoutingInfo, ShardInfo
 from app.generation.routing import Router
 
@@ -48,7 +48,7 @@ class FakeFleet:
     def __init__(self, vectors: NDArray[np.float32], held: list[list[int]]) -> None:
         self.vectors, self.held = vectors, held
         self.broken: set[int] = set()
-        self.encoder_broken = False
+        self.encoder_broken = self.pools_gone = False
         self.asked: list[tuple[int, int]] = []  # (shard, questions)
 
     def encode(self, texts: tuple[str, ...], model: str, dim: int, _: Call) -> NDArray[np.float32]:
@@ -68,6 +68,8 @@ class FakeFleet:
     ) -> list[list[ShardHit]]:
         assert (generation, model) == (GENERATION, MODEL)
         self.asked.append((shard, len(queries)))
+        if self.pools_gone:
+            raise PoolsGoneError("ConnectionRefusedError")
         if shard in self.broken:
             raise UpstreamError(f"shard {shard}: 502")
         answers = []
@@ -154,6 +156,17 @@ def test_no_shard_at_all_is_unavailable(pool: ThreadPoolExecutor) -> None:
         searcher.search(SearchRequest(("north",), probe="all"), call())
     assert (caught.value.status, caught.value.code) == (503, "shards_unavailable")
     assert caught.value.retry_after
+
+
+def test_without_its_nginx_a_gateway_leaves_the_question_to_another(
+    pool: ThreadPoolExecutor,
+) -> None:
+    searcher, fleet = four(pool)
+    fleet.pools_gone = True
+    for probe in ("all", 1):
+        with pytest.raises(ProblemError) as caught:
+            searcher.search(SearchRequest(("north",), probe=probe), call())
+        assert (caught.value.status, caught.value.code) == (503, "pools_unavailable")
 
 
 def test_a_deadline_that_passes_among_the_shards_is_a_missing_shard(

@@ -299,6 +299,55 @@ def test_where_all_are_dead_nobody_waits(server: Pool, upstream: Upstream) -> No
     assert paths(server) == ["/search"]
 
 
+# --- short requests: another replica is asked soon -----------------------------------------------
+
+
+def quick(server: Pool) -> list[bool]:
+    return ["Askfleet-Quick" in headers for _, headers, _ in server.requests]
+
+
+@pytest.mark.parametrize(
+    ("tried", "reached"), [("504, 504", "0.001, 0.000"), ("504, 504, 502", "-, 0.000, -")]
+)
+def test_who_was_only_too_slow_is_waited_for(
+    server: Pool, upstream: Upstream, tried: str, reached: str
+) -> None:
+    late = {"Askfleet-Tried": tried, "Askfleet-Reached": reached}
+    told = iter([(504, late, b""), (200, {}, shard_answer())])
+    server.answer = lambda: next(told)
+    search(upstream)
+    assert quick(server) == [True, False]
+
+
+def test_who_is_too_slow_to_the_end_is_given_up(server: Pool, upstream: Upstream) -> None:
+    late = {"Askfleet-Tried": "504", "Askfleet-Reached": "0.001"}
+    server.answer = lambda: (504, late, b"")
+    with pytest.raises(UpstreamError, match="504"):
+        search(upstream)
+    assert quick(server) == [True, False]
+
+
+def test_who_cannot_be_reached_is_not_waited_for(server: Pool, upstream: Upstream) -> None:
+    server.answer = lambda: (
+        504,
+        {"Askfleet-Tried": "504, 502", "Askfleet-Reached": "-, 0.001"},
+        b"",
+    )
+    with pytest.raises(UpstreamError, match="504"):
+        search(upstream)
+    assert quick(server) == [True]
+
+
+def test_many_or_long_questions_have_the_whole_deadline(server: Pool, upstream: Upstream) -> None:
+    many = np.ones((9, 4), dtype=np.float32)
+    server.answer = lambda: (200, {}, shard_answer(results=[[]] * 9))
+    upstream.search(1, many, GENERATION, MODEL, 3, call())
+    server.answer = lambda: (200, {"Askfleet-Model": MODEL}, vectors_to_bytes(QUERIES))
+    upstream.encode(("a" * 500, "b" * 500), MODEL, 4, call())
+    upstream.encode(("a" * 400, "b" * 400), MODEL, 4, call())
+    assert quick(server) == [False, False, True]
+
+
 def test_nobody_there_is_an_upstream_error(server: Pool) -> None:
     url = server.url
     server.server_close()

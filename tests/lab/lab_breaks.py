@@ -2,8 +2,10 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from lab_hosts import host_processes, root, run_on
 from lab_plays import play
@@ -23,6 +25,23 @@ def kill_host(host: str) -> None:
     """End all of a host's processes at once; the kernel closes their connections."""
     for pid in reversed(host_processes(host)):
         os.kill(pid, signal.SIGKILL)
+
+
+def signal_unit(host: str, unit: str, name: str) -> None:
+    """Send all processes of a unit a signal."""
+    run_on(host, "systemctl", "kill", f"--signal={name}", "--kill-who=all", unit)
+
+
+def reboot(host: str) -> None:
+    """Reboot a host as if its reset button were pressed; returns when it is on its way up.
+
+    systemd-nspawn's own process lives on, and boots it again.
+    """
+    leader, init = host_processes(host)
+    children = Path(f"/proc/{leader}/task/{leader}/children")
+    run_on(host, "systemctl", "reboot", check=False)
+    while children.read_text(encoding="ascii").split()[:1] in ([str(init)], []):
+        time.sleep(0.05)
 
 
 def revive() -> None:

@@ -1,12 +1,11 @@
-"""A fleet that serves, whatever was there before."""
+"""The fleet as the cases meet it."""
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import pytest
-from fault_end import Picture
 from lab_corpora import GENERATIONS, Corpora, start_update, update
-from lab_hosts import GATEWAYS, STATE, links
+from lab_end import Picture
+from lab_hosts import GATEWAYS, links
 from lab_load import Load
 from lab_plays import Play, Running, play
 
@@ -52,9 +51,9 @@ class Fleet:
         """Run rollback.yml to its end."""
         return play("rollback.yml")
 
-    def load(self, *letters: str) -> Load:
-        """A load that accepts the answers of these generations."""
-        return Load(self.corpora.by_id(*letters))
+    def load(self, *letters: str, **how: Any) -> Load:
+        """A load that accepts the answers of these generations; `how` as Load has it."""
+        return Load(self.corpora.by_id(*letters), **how)
 
     def picture(self, *without: str) -> Picture:
         """What every host links and serves, but for some."""
@@ -63,37 +62,3 @@ class Fleet:
     def source(self, letter: str) -> Path:
         """A generation's directory on the controller."""
         return GENERATIONS / self.corpora.ids(letter)[0]
-
-
-@pytest.fixture
-def fleet(made_fleet: Fleet) -> Fleet:
-    """It serves A or B, whatever the case before has left."""
-    links_now = {now[0] for where, now in links().items() if "encoder" not in where}
-    if not links_now <= set(made_fleet.corpora.ids("A")) and not links_now <= set(
-        made_fleet.corpora.ids("B")
-    ):
-        made_fleet.update("B").succeeded()
-    return made_fleet
-
-
-@pytest.fixture(scope="session")
-def made_fleet(corpora: Corpora) -> Fleet:
-    """Made from bare hosts when these tests run alone."""
-    fleet = Fleet(corpora)
-    made = STATE.exists() and all(now[0] for now in links().values())
-    if not made or not fleet.now:
-        play("playbooks/lab.yml").succeeded()
-        play("site.yml").succeeded()
-        fleet.update("A").succeeded()
-    return fleet
-
-
-@pytest.fixture
-def tell_load(tell: Callable[[object], None]) -> Callable[[Load], None]:
-    """Add what a load met to the case's line, and assert that it was answered well."""
-
-    def tell_and_check(load: Load) -> None:
-        tell(f"{load}, {load.seconds:.1f} s to the end state")
-        load.check()
-
-    return tell_and_check

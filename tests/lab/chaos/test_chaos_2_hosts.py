@@ -1,0 +1,106 @@
+"""A host is gone, cannot be reached, or is slow to reach; all replicas of something are gone."""
+
+import time
+
+import pytest
+import requests
+from chaos_network import Wire
+from chaos_wait import until, until_well, whole
+from lab_breaks import kill_host, reboot, revive
+from lab_hosts import ENCODERS, HOSTS, run_on
+from lab_load import Load
+from lab_plays import URL
+
+LONGEST = 3.0  # seconds; the aim is 1.5, this machine may be busy. The figure is printed
+SOME = 6.0  # seconds that a fault lasts
+
+
+@pytest.mark.parametrize("host", ["encoder-1", "gateway-1", "shard-c"])
+def test_powered_off(under_load, host):
+    with under_load() as load:
+        time.sleep(1)
+        kill_host(host)
+        time.sleep(SOME)
+        revive()
+    assert load.longest < LONGEST
+
+
+@pytest.mark.parametrize("host", ["encoder-2", "gateway-2", "shard-b"])
+def test_unreachable(under_load, host):
+    """Packets vanish; nobody hangs up."""
+    with under_load() as load, Wire(host) as wire:
+        time.sleep(1)
+        wire.loss = 1.0
+        time.sleep(SOME)
+    assert load.longest < LONGEST
+
+
+@pytest.mark.parametrize(("delay", "loss"), [(0.2, 0.0), (0.0, 0.05)], ids=["delay", "loss"])
+def test_bad_network(under_load, delay, loss):
+    """To and from one host of each kind."""
+    with (
+        under_load() as load,
+        Wire("encoder-1") as encoder,
+        Wire("gateway-1") as gateway,
+        Wire("shard-a") as shard,
+    ):
+        for wire in (encoder, gateway, shard):
+            wire.delay, wire.loss = delay / 2, loss  # there and back
+        time.sleep(2 * SOME)
+    assert load.p99 < LONGEST
+
+
+def test_both_replicas_of_a_shard_are_gone(under_load, made_fleet, tell):
+    with under_load(missing=2) as load:
+        for host in ("shard-b", "shard-c"):
+            kill_host(host)
+        time.sleep(SOME)
+        answer = requests.get(f"{URL}/v1/search?q=shards&probe=all&cache=0", timeout=10).json()
+        revive()
+        tell(f"whole again after {until(whole):.1f} s")
+    assert load.partial
+    assert answer["partial"]
+    assert answer["queries"][0]["shards_missing"] == [2]
+    assert answer["queries"][0]["results"]
+    with made_fleet.load(made_fleet.now) as again:
+        time.sleep(3)
+    again.check()
+
+
+def test_no_encoder_is_left(made_fleet, tell):
+    units = ("askfleet-encoder.socket", "askfleet-encoder.service")
+    for host in ENCODERS:
+        run_on(host, "systemctl", "stop", *units)
+    try:
+        start = time.monotonic()
+        answer = requests.get(f"{URL}/v1/search?q=nobody+asked+this&cache=0", timeout=20)
+        tell(f"answered {answer.status_code} after {time.monotonic() - start:.2f} s")
+    finally:
+        for host in ENCODERS:
+            run_on(host, "systemctl", "start", *units)
+    assert time.monotonic() - start < 5 + LONGEST
+    assert (answer.status_code, answer.json()["code"]) == (503, "encoder_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    until_well()
+    with made_fleet.load(made_fleet.now) as load:
+        time.sleep(2)
+    load.check()
+
+
+@pytest.mark.parametrize("host", [host for host in HOSTS if HOSTS[host][1]])
+def test_rebooted(under_load, host):
+    with under_load():
+        reboot(host)
+        time.sleep(1)
+
+
+def test_all_rebooted_at_once(made_fleet, tell):
+    before = made_fleet.picture()
+    for host in HOSTS:
+        reboot(host)
+    until_well()
+    tell(f"normal after {until(whole):.1f} s more")
+    assert made_fleet.picture() == before
+    with Load(made_fleet.corpora.by_id(made_fleet.now)) as load:
+        time.sleep(2)
+    load.check()
