@@ -5,6 +5,7 @@ import json
 import time
 from collections import Counter
 from itertools import count
+from uuid import uuid4
 
 from lab_plays import PORT
 
@@ -25,6 +26,7 @@ class Flood:
         self.statuses: Counter[int] = Counter()
         self.waits: list[float] = []
         self.bare = 0
+        self._name = uuid4().hex  # nobody remembers its questions
         self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     def run(self, seconds: float, *, rate: float = 0.0, clients: int = 0) -> "Flood":
@@ -61,7 +63,7 @@ class Flood:
             writer.close()
 
     async def _ask(self, number: int) -> None:
-        body = json.dumps({"instances": [f"question number {number} of the flood?"]}).encode()
+        body = json.dumps({"instances": [f"question {number} of {self._name}?"]}).encode()
         start, status, head = time.monotonic(), 0, b""
         try:
             reader, writer = self._free.pop() if self._free else await self._connect()

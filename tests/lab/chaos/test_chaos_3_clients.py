@@ -82,6 +82,7 @@ def _once(kind: str) -> None:
             time.sleep(0.2)
         else:
             sock.send(b'{"instances":["who has gone before the answer?"]}'.ljust(length))
+            time.sleep(0.02)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
