@@ -253,3 +253,16 @@ def test_what_keeps_it_from_starting_is_one_clear_line(
     log = process.log.read_text()
     assert len([line for line in log.splitlines() if message in line]) == 1, log
     assert "Traceback" not in log
+
+
+def test_under_systemd_a_line_begins_with_its_priority(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    """sd-daemon(3): journald takes it off again, and `journalctl -p warning` works."""
+    environ |= {"JOURNAL_STREAM": "8:1", "ASKFLEET_LINKS": str(tmp_path)}
+    with service("shard", environ, tmp_path / "run") as process:
+        assert process.exit_code() != 0
+        lines = process.log.read_text().splitlines()
+    (fatal,) = [line for line in lines if "the service cannot start" in line]
+    assert fatal.startswith('<2>{"time":')
+    assert all(line[:3] in {"<2>", "<3>", "<4>", "<6>"} for line in lines)
