@@ -1,14 +1,20 @@
 """What a service tells Prometheus, read with Prometheus' own parser."""
 
-from flask.testing import FlaskClient
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from prometheus_client.parser import text_string_to_metric_families
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
 
 
 class Scraped(dict[tuple[str, frozenset[tuple[str, str]]], float]):
     """Samples by name and labels."""
 
     @classmethod
-    def parse(cls, text: str) -> "Scraped":
+    def parse(cls, text: str) -> Scraped:
         families = text_string_to_metric_families(text)
         return cls(
             ((sample.name, frozenset(sample.labels.items())), sample.value)
@@ -17,7 +23,7 @@ class Scraped(dict[tuple[str, frozenset[tuple[str, str]]], float]):
         )
 
     @classmethod
-    def of(cls, client: FlaskClient) -> "Scraped":
+    def of(cls, client: FlaskClient) -> Scraped:
         answer = client.get("/metrics")
         assert answer.status_code == 200
         assert answer.content_type.startswith("text/plain; version=0.0.4")
