@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -201,3 +202,50 @@ def test_an_unforeseen_error_is_one_line_with_its_trace(
     assert trace["request_id"] == line["request_id"] == "r-19"
     assert (trace["level"], line["code"]) == ("error", "internal_error")
     assert Scraped.of(fleet.gateway).value("askfleet_problems_total", code="internal_error") == 1
+
+
+ROOT = Path(__file__).parents[2]
+# Of programs that do not run here: blackbox_exporter and node_exporter.
+OTHERS = {"probe_success", "probe_ssl_earliest_cert_expiry"}
+OTHERS |= {"node_filesystem_avail_bytes", "node_filesystem_size_bytes"}
+
+
+def expressions() -> dict[str, str]:
+    """Everything that names metrics: alerts, dashboard, the table of the documentation."""
+    dashboard = json.loads((ROOT / "docs/grafana-dashboard.json").read_text())
+    asked = [t["expr"] for panel in dashboard["panels"] for t in panel.get("targets", [])]
+    table = (ROOT / "docs/operations.md").read_text().partition("\n| metric | of | what |")[2]
+    return {
+        "alerts": (ROOT / "templates/monitoring/alerts.yml.j2").read_text(),
+        "dashboard": "\n".join(asked),
+        "page": table.partition("\n\n")[0],
+    }
+
+
+@pytest.fixture
+def told(fleet: LocalFleet) -> set[str]:
+    """Every metric there is, once each has something to tell."""
+    fleet.gateway.get("/v1/search?q=a&k=0")
+    fleet.wires["shard-1"].dead = True
+    fleet.gateway.get("/v1/search?q=a&probe=all")
+    names = set().union(*(Scraped.of(fleet.clients[service]).names for service in SERVICES))
+    nginx = (ROOT / "templates/nginx/metrics.conf.j2").read_text()
+    kinds = re.findall(r"\('(\w+)', '(?:gauge|counter)'", nginx)
+    return names | {f"nginx_connections_{kind}" for kind in kinds}
+
+
+@pytest.mark.parametrize("where", ["alerts", "dashboard", "page"])
+def test_every_metric_that_is_named_exists(told: set[str], where: str) -> None:
+    """Histograms are named without their end on the page."""
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in told}
+    named = re.findall(
+        r"\b(?:askfleet|nginx|process|probe|node)_[a-z_]*[a-z]\b", expressions()[where]
+    )
+    assert len(set(named)) > 10
+    assert set(named) - told - OTHERS - (families if where == "page" else set()) == set()
+
+
+def test_every_metric_of_ours_is_described(told: set[str]) -> None:
+    page = expressions()["page"]
+    ours = {re.sub(r"_(bucket|count|sum)$", "", name) for name in told if "process_" not in name}
+    assert {name for name in ours if f"`{name}`" not in page} == set()
