@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from app.config import EncoderConfig
 from app.encoder.body import MAX_BODY, parse_texts
+from app.encoder.metrics import EncoderState, batch_histogram
 from app.encoder.models import ServedModel, load_models
 from app.encoder.slots import Slots
 from app.errors import ProblemError
@@ -73,11 +74,15 @@ def create_app(
 
     app = new_service("encoder", config, lifecycle, describe)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    registry = app.extensions["askfleet.metrics"].registry
+    registry.register(EncoderState(queue.statistics, known.statistics))
+    batches = batch_histogram(registry)
 
     @app.post("/encode")
     def encode() -> Response:
         served = _wanted(request.args.get("model"), current, by_fingerprint, config.unit)
         texts = parse_texts(request.get_data())
+        batches.observe(len(texts))
         environ, ends = request.environ, _deadline(request.headers)
         vectors = _encode(texts, served.engine, queue, known, ends, lambda: check_waits(environ))
         headers = {MODEL_HEADER: served.engine.fingerprint, DIM_HEADER: str(served.engine.dim)}

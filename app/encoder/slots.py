@@ -23,8 +23,10 @@ class Slots:
     def __init__(self, *, concurrent: int, waiting: int) -> None:
         self._slots = threading.BoundedSemaphore(concurrent)
         self._lock = threading.Lock()
+        self._concurrent = concurrent
         self._limit = concurrent + waiting
         self._pending = 0
+        self._running = 0
         self._refused = 0
 
     @contextmanager
@@ -51,11 +53,14 @@ class Slots:
             timeout = None if ends is None else ends - time.monotonic()
             if (timeout is not None and timeout <= 0) or not self._slots.acquire(timeout=timeout):
                 raise ProblemError(504, "deadline", "the caller's time is up", retry_after=1)
+            with self._lock:
+                self._running += 1
             try:
                 yield
             finally:
                 self._slots.release()
                 with self._lock:
+                    self._running -= 1
                     self._pending -= 1
                 left -= 1
 
@@ -66,6 +71,12 @@ class Slots:
                 self._pending -= left
 
     def statistics(self) -> dict[str, Any]:
-        """Texts pending now, the limit, and requests refused since the start."""
+        """Texts pending and running now, the limits, and requests refused since the start."""
         with self._lock:
-            return {"pending": self._pending, "limit": self._limit, "refused": self._refused}
+            return {
+                "pending": self._pending,
+                "limit": self._limit,
+                "running": self._running,
+                "slots": self._concurrent,
+                "refused": self._refused,
+            }

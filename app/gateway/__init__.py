@@ -20,6 +20,7 @@ from app.gateway.body import (
 )
 from app.gateway.connections import Connections
 from app.gateway.generations import Generations
+from app.gateway.metrics import GatewayMetrics
 from app.gateway.search import Backend, Searcher, SearchResult, result_json
 from app.gateway.upstream import CONNECT_SECONDS, Call, Upstream, forwarded_headers
 from app.generation.manifest import Manifest
@@ -80,6 +81,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
 
     app = new_service("gateway", config, lifecycle, describe)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    counts = GatewayMetrics(app.extensions["askfleet.metrics"].registry)
 
     def chosen() -> Searcher:
         """Who answers this request from its beginning to its end."""
@@ -93,7 +95,9 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
             time.monotonic() + config.deadline,
             forwarded_headers(request.headers, (REQUEST_ID_HEADER,)),
         )
-        return searcher.search(wanted, call, remember=may_remember(request))
+        result = searcher.search(wanted, call, remember=may_remember(request))
+        counts.count(result)
+        return result
 
     def search_response(wanted: SearchRequest) -> Response:
         searcher = chosen()

@@ -54,9 +54,10 @@ class QueryResult:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Answers in the order of the questions, and milliseconds per step."""
+    """Answers in the order of the questions, those not from memory, and milliseconds per step."""
 
     queries: list[QueryResult]
+    fresh: list[QueryResult]
     timings: dict[str, float]
 
 
@@ -98,6 +99,7 @@ class Searcher:
         known = [self.remembered.get(key) if remember else None for key in keys]
         missing = [place for place, result in enumerate(known) if result is None]
         timings = dict.fromkeys(STEPS, 0.0)
+        results: list[QueryResult] = []
         if missing:
             new = tuple(wanted.queries[place] for place in missing)
             results, timings = self._search(replace(wanted, queries=new), call)
@@ -108,7 +110,8 @@ class Searcher:
                     self.remembered.put(keys[place], result, _weight(result))
         timings["total"] = time.perf_counter() - start
         queries = [result for result in known if result is not None]
-        return SearchResult(queries, {name: round(s * 1e3, 2) for name, s in timings.items()})
+        spent = {name: round(s * 1e3, 2) for name, s in timings.items()}
+        return SearchResult(queries, results, spent)
 
     def _search(
         self, wanted: SearchRequest, call: Call

@@ -24,6 +24,7 @@ proc_name = "askfleet"
 workers = 1  # one index, one model, one process; more of them are more units
 threads = _config.threads
 worker_class = "app.service.worker.Worker"
+logger_class = "app.service.logs.JsonLogger"
 worker_connections = 1000
 keepalive = 75
 graceful_timeout = _config.graceful_seconds

@@ -1,21 +1,26 @@
-"""/livez, /readyz and /health, and the gate that a drained service closes."""
+"""/livez, /readyz, /health and /metrics, and the gate that a drained service closes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import msgspec
 from flask import Flask, Response, request
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from app import __version__
 from app.config import ServiceConfig
 from app.errors import ProblemError
 from app.service import problem
 from app.service.lifecycle import Lifecycle
+from app.service.metrics import Metrics, State
+from app.service.observe import Observed
 from app.wire import CANARY_HEADER
 
-HEALTH_PATHS = frozenset({"/livez", "/readyz", "/health"})
+# What a drained service goes on answering.
+HEALTH_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
 
 def json_response(body: object, status: int = 200) -> Response:
@@ -31,7 +36,7 @@ def new_service(
     lifecycle: Lifecycle,
     describe: Callable[[], dict[str, Any]],
 ) -> Flask:
-    """A Flask application with problem bodies, health pages and the drain gate.
+    """A Flask application with problem bodies, health pages, metrics and the drain gate.
 
     Args:
         name: ``encoder``, ``gateway`` or ``shard``.
@@ -41,6 +46,8 @@ def new_service(
     """
     app = Flask(f"askfleet.{name}", static_folder=None)
     app.extensions["askfleet.lifecycle"] = lifecycle
+    metrics = Metrics(State(config, lifecycle, describe))
+    app.extensions["askfleet.metrics"] = metrics
     problem.install(app)
 
     @app.before_request
@@ -74,4 +81,14 @@ def new_service(
         }
         return json_response(body, 200 if status == "ok" else 503)
 
+    @app.get("/metrics")
+    def show_metrics() -> Response:
+        return Response(metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    @cache
+    def paths() -> frozenset[str]:
+        """The routes, once all of them are there: at the first request."""
+        return frozenset(rule.rule for rule in app.url_map.iter_rules())
+
+    app.wsgi_app = Observed(app.wsgi_app, paths, metrics)  # type: ignore[method-assign]  # Flask's own way to wrap it
     return app

@@ -6,10 +6,11 @@ import logging
 from typing import Any
 
 import msgspec
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from app.errors import ProblemError
+from app.service.observe import PROBLEM
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,8 @@ def problem(
     field: str | None = None,
     retry_after: int | None = None,
 ) -> Response:
-    """Build a problem response; ``code`` is also the last part of the ``type`` URN."""
+    """Build the problem response to this request; ``code`` is also the last part of the URN."""
+    request.environ[PROBLEM] = (code, detail)
     body: dict[str, Any] = {
         "type": f"urn:askfleet:problem:{code}",
         "title": TITLES.get(status, "Error"),

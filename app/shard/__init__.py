@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from flask import Flask, Response, request
+from prometheus_client import Counter
 
 from app.config import ShardConfig
 from app.errors import GenerationError, ProblemError
@@ -63,6 +64,11 @@ def create_app(config: ShardConfig) -> Flask:
         }
 
     app = new_service("shard", config, lifecycle, describe)
+    searches = Counter(
+        "askfleet_shard_searches",
+        "Vectors searched for.",
+        registry=app.extensions["askfleet.metrics"].registry,
+    )
     widest = max(part.manifest.model.dim for part in by_id.values())
     app.config["MAX_CONTENT_LENGTH"] = MAX_VECTORS * widest * type_f32.itemsize
 
@@ -91,6 +97,7 @@ def create_app(config: ShardConfig) -> Flask:
         if not 1 <= k <= MAX_K:
             raise ProblemError(400, "bad_k", f"k must be 1 to {MAX_K}", field="k")
         hits = part.search(queries, k)
+        searches.inc(len(queries))
         return json_response(
             {
                 "generation": part.manifest.id,

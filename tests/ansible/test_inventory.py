@@ -109,6 +109,10 @@ def test_a_good_inventory_has_no_errors(specs: Any) -> None:
             ["shard-a", "65536", "askfleet_shard_base_port"],
         ),
         (
+            {"edge_1": {"askfleet_nginx_metrics_port": 80}},
+            ["edge-1", "80", "askfleet_http_port", "askfleet_nginx_metrics_port"],
+        ),
+        (
             {"gateway_2": {"ansible_host": "192.0.2.11"}},
             ["gateway-1", "gateway-2", "askfleet_address"],
         ),
@@ -160,6 +164,52 @@ def test_the_topology_says_who_serves_what(specs: Any) -> None:
     assert [s["unit"] for s in fleet["hosts"]["shard-b"]["services"]] == [
         f"askfleet-shard@{i}" for i in (0, 2, 3)
     ]
+
+
+def test_a_fleet_may_be_watched_by_one_host(specs: Any) -> None:
+    groups = {**GROUPS, "monitoring": ["edge-1"]}
+    assert judge(specs, groups) == []
+    fleet = topology.askfleet_topology(groups, HOSTS, specs)
+    assert fleet["monitoring"] == "edge-1"
+    assert {host: entry["exporters"] for host, entry in fleet["hosts"].items()} == {
+        "edge-1": {"nginx": 9113, "node": 9100},
+        "gateway-1": {"nginx": 9113},
+        "gateway-2": {"nginx": 9113},
+        "encoder-1": {},
+        "shard-a": {},
+        "shard-b": {},
+    }
+    watchers = {host for host, entry in fleet["hosts"].items() if entry["monitoring"]}
+    assert watchers == {"edge-1"}
+
+
+def test_without_a_host_that_watches_nothing_is_added(specs: Any) -> None:
+    for groups in (GROUPS, {**GROUPS, "monitoring": []}):
+        fleet = topology.askfleet_topology(groups, HOSTS, specs)
+        assert fleet["monitoring"] is None
+        assert fleet["hosts"]["edge-1"]["exporters"] == {"nginx": 9113}
+        assert not any(entry["monitoring"] for entry in fleet["hosts"].values())
+
+
+def test_a_host_of_its_own_may_watch(specs: Any) -> None:
+    groups = {**GROUPS, "monitoring": ["watch-1"]}
+    assert judge(specs, groups, watch_1={"ansible_host": "192.0.2.9"}) == []
+    (error,) = judge(specs, groups, watch_1={"ansible_host": "192.0.2.10"})
+    assert "edge-1, watch-1" in error
+
+
+def test_two_hosts_that_watch_are_refused(specs: Any) -> None:
+    (error,) = judge(specs, {**GROUPS, "monitoring": ["edge-1", "gateway-1"]})
+    assert "monitoring" in error
+    assert "edge-1, gateway-1" in error
+
+
+@pytest.mark.parametrize("port", [9100, 9113, 9115])
+def test_prometheus_may_not_take_an_exporters_port(specs: Any, port: int) -> None:
+    groups = {**GROUPS, "monitoring": ["edge-1"]}
+    (error,) = judge(specs, groups, edge_1={"askfleet_prometheus_port": port})
+    assert str(port) in error
+    assert "askfleet_prometheus_port" in error
 
 
 FLEET = """

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import requests
 from ansible_sources import ROOT
+from scraped import Scraped
 
 from app.gateway.connections import Connections
 from app.gateway.upstream import Call, Upstream, UpstreamError
@@ -80,8 +81,8 @@ def free_port() -> int:
 
 @pytest.fixture
 def ports(replicas: list[Replica], tmp_path: Path) -> Iterator[dict[str, int]]:
-    """nginx as on a host that is edge and gateway; the ports of its pool and its edge."""
-    ports = {"pool": free_port(), "edge": free_port()}
+    """nginx as on a host that is edge and gateway; the ports of pool, edge and metrics."""
+    ports = {"pool": free_port(), "edge": free_port(), "metrics": free_port()}
     addresses = [replica.address for replica in replicas]
     loader = jinja2.FileSystemLoader(ROOT / "templates/nginx")
     template = jinja2.Environment(loader=loader, trim_blocks=True).get_template("nginx.conf.j2")  # noqa: S701  # no HTML
@@ -99,7 +100,9 @@ def ports(replicas: list[Replica], tmp_path: Path) -> Iterator[dict[str, int]]:
         nginx_host={
             "pools": [{"name": "shard-0", "port": ports["pool"], "replicas": addresses}],
             "edge": {"address": "127.0.0.1", "port": ports["edge"]},
+            "exporters": {"nginx": ports["metrics"]},
         },
+        nginx_metrics_address="127.0.0.1",
     )
     config = tmp_path / "nginx.conf"
     config.write_text(text)
@@ -257,3 +260,21 @@ def test_more_than_gateways_can_take_is_refused_at_once(
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
     assert refused.json()["code"] == "overloaded"
     assert refused.headers["Content-Type"] == "application/problem+json"
+
+
+def test_nginx_tells_its_connections_and_nothing_else(ports: dict[str, int]) -> None:
+    url = f"http://127.0.0.1:{ports['metrics']}"
+    first = Scraped.parse(requests.get(f"{url}/metrics", timeout=10).text)
+    second = Scraped.parse(requests.get(f"{url}/metrics", timeout=10).text)
+    assert first.value("nginx_connections_active") == 1
+    assert first.value("nginx_connections_writing") == 1
+    opened = [told.value("nginx_connections_opened_total") for told in (first, second)]
+    assert 0 < opened[0] < opened[1]
+    assert requests.get(url, timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics/", "/metrics?x=1", "//metrics"])
+def test_metrics_are_not_public(ports: dict[str, int], replicas: list[Replica], path: str) -> None:
+    answer = requests.get(f"http://127.0.0.1:{ports['edge']}{path}", timeout=10)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert not any(replica.requests for replica in replicas)

@@ -194,7 +194,7 @@ ROUTES = {
     **{
         (service, path): {"GET", "HEAD", "OPTIONS"}
         for service in ("gateway", "shard", "encoder")
-        for path in ("/livez", "/readyz", "/health")
+        for path in ("/livez", "/readyz", "/health", "/metrics")
     },
 }
 

@@ -1,5 +1,6 @@
 """A shard in its real process: READY, watchdog, drain, stop, and what keeps it from starting."""
 
+import json
 import os
 import shutil
 import sys
@@ -253,3 +254,33 @@ def test_what_keeps_it_from_starting_is_one_clear_line(
     log = process.log.read_text()
     assert len([line for line in log.splitlines() if message in line]) == 1, log
     assert "Traceback" not in log
+
+
+def test_every_line_of_its_log_is_json_with_its_unit_and_level(
+    small: SmallGeneration, environ: dict[str, str], tmp_path: Path
+) -> None:
+    environ["ASKFLEET_UNIT"] = "shard-0"
+    with service("shard", environ, tmp_path / "run") as process:
+        process.ready()
+        assert search(process, small, **{"X-Request-ID": "r-20", "Askfleet-Model": "x"}) == 409
+        process.terminate()
+        process.exit_code()
+        lines = [json.loads(line) for line in process.log.read_text().splitlines()]
+    assert {line["unit"] for line in lines} == {"shard-0"}
+    assert any("Listening at" in line["message"] for line in lines), "gunicorn's own"
+    (refused,) = [line for line in lines if line["logger"] == "askfleet.request"]
+    assert (refused["level"], refused["request_id"]) == ("warning", "r-20")
+    assert (refused["status"], refused["code"]) == (409, "model_mismatch")
+
+
+def test_under_systemd_a_line_begins_with_its_priority(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    """sd-daemon(3): journald takes it off again, and `journalctl -p warning` works."""
+    environ |= {"JOURNAL_STREAM": "8:1", "ASKFLEET_LINKS": str(tmp_path)}
+    with service("shard", environ, tmp_path / "run") as process:
+        assert process.exit_code() != 0
+        lines = process.log.read_text().splitlines()
+    (fatal,) = [line for line in lines if "the service cannot start" in line]
+    assert fatal.startswith('<2>{"time":')
+    assert all(line[:3] in {"<2>", "<3>", "<4>", "<6>"} for line in lines)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 GROUPS = ("edge", "gateways", "encoders", "shards")
+MONITORING = "monitoring"  # may be empty, or missing
 FLEET_WIDE = ("askfleet_shard_count",)
 NEAR_SHARDS = (
     "shard",
@@ -45,7 +46,7 @@ def askfleet_inventory_errors(
     for host in everybody:
         findings += [(host, text) for text in _unknown(hostvars[host], known)]
         findings += [(host, text) for text in _types(hostvars[host], specs)]
-    errors = [*_empty_groups(groups), *_together(findings)]
+    errors = [*_empty_groups(groups), *_monitoring(groups), *_together(findings)]
     if any(name in text for name in FLEET_WIDE for _, text in findings):
         return errors  # what follows needs a shard count that can be read
     errors += _fleet_wide(everybody, hostvars)
@@ -66,6 +67,15 @@ def _empty_groups(groups: Mapping[str, Iterable[str]]) -> Iterator[str]:
         if not list(groups.get(group, ())):
             needed = ", ".join(GROUPS)
             yield f"group {group}: no host; the fleet needs one in each of {needed}"
+
+
+def _monitoring(groups: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    hosts = list(groups.get(MONITORING, ()))
+    if len(hosts) > 1:
+        yield (
+            f"group {MONITORING}: {', '.join(hosts)}: at most one host watches the fleet; "
+            "leave one of them there"
+        )
 
 
 def _unknown(variables: Mapping[str, Any], known: Iterable[str]) -> Iterator[str]:
@@ -183,7 +193,8 @@ def _shards(
 def _addresses(
     groups: Mapping[str, Iterable[str]], hostvars: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[str]:
-    hosts = dict.fromkeys(host for group in GROUPS for host in groups.get(group, ()))
+    named = (*GROUPS, MONITORING)
+    hosts = dict.fromkeys(host for group in named for host in groups.get(group, ()))
     by_address: dict[str, list[str]] = {}
     for host in hosts:
         variables = hostvars[host]

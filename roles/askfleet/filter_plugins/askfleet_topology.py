@@ -10,6 +10,17 @@ Settings = Mapping[str, Any]
 
 _DATA_DIR = "/srv/askfleet"
 _RUN_DIR = "/run/askfleet"
+# Debian's own: prometheus-node-exporter, everywhere; prometheus-blackbox-exporter, on loopback.
+_NODE_PORT = 9100
+_PROBE_PORT = 9115
+
+
+_WATCHING = {
+    "nginx": "nginx's metrics (askfleet_nginx_metrics_port)",
+    "node": "prometheus-node-exporter",
+    "prometheus": "prometheus (askfleet_prometheus_port)",
+    "probe": "prometheus-blackbox-exporter",
+}
 
 
 def setting(
@@ -36,7 +47,7 @@ def askfleet_topology(
     """Describe the fleet: who serves what, where it listens and who is asked through which pool.
 
     Args:
-        groups: Ansible's `groups`; edge, gateways, encoders and shards are read.
+        groups: Ansible's `groups`; edge, gateways, encoders, shards and monitoring are read.
         hostvars: Variables of each host; `shards` and `askfleet_*` are read.
         specs: Options of the inventory contract by name, each with `type` and `default`.
         data_dir: Directory on a host that holds the services' links.
@@ -45,7 +56,10 @@ def askfleet_topology(
     Returns:
         `shards`: per shard id, in order, `id`, `hosts`, `replicas` (address:port of each);
         `encoders` and `gateways`: `hosts`, `replicas`; `edges`: the URLs users may call;
-        `hosts`: per host `address`, `services`, `pools` and `edge` (None off the edge).
+        `monitoring`: the host that watches the fleet, None without one;
+        `hosts`: per host `address`, `services`, `pools`, `edge` (None off the edge), `monitoring`
+        (None elsewhere; where Prometheus listens, and what probes the edges), `exporters`: port by
+        name, `nginx` where it runs and `node` where only it can tell how full the disk is.
         A service has `name`, `unit`, `kind`, `shard` and `part` (its
         directory in a generation; None but for shards), `port`, `url` (on the
         host itself), `stand_ins` (URLs of its other replicas), `links`, `drain_file` and, for
@@ -79,10 +93,10 @@ def askfleet_topology(
             **more,
         }
 
-    edges, gateways, encoders, shard_hosts = map(
-        members, ("edge", "gateways", "encoders", "shards")
+    edges, gateways, encoders, shard_hosts, monitoring = map(
+        members, ("edge", "gateways", "encoders", "shards", "monitoring")
     )
-    everybody = list(dict.fromkeys([*edges, *gateways, *encoders, *shard_hosts]))
+    everybody = list(dict.fromkeys([*edges, *gateways, *encoders, *shard_hosts, *monitoring]))
     count = get(shard_hosts[0], "shard_count")
     owners = [[h for h in shard_hosts if i in hostvars[h]["shards"]] for i in range(count)]
     shards = [
@@ -127,10 +141,24 @@ def askfleet_topology(
             return None
         return {"address": get(host, "http_address"), "port": get(host, "http_port")}
 
+    def watcher(host: str) -> dict[str, int] | None:
+        if host not in monitoring:
+            return None
+        return {"prometheus": get(host, "prometheus_port"), "probe": _PROBE_PORT}
+
+    def exporters(host: str) -> dict[str, int]:
+        found = {}
+        if host in edges or host in gateways:
+            found["nginx"] = get(host, "nginx_metrics_port")
+        if monitoring and (host in edges or host in monitoring):
+            found["node"] = _NODE_PORT
+        return found
+
     return {
         "shards": shards,
         "encoders": encoder,
         "gateways": gateway,
+        "monitoring": monitoring[0] if monitoring else None,
         "edges": [f"http://{address}" for address in replicas(edges, "http_port")],
         "hosts": {
             host: {
@@ -138,6 +166,8 @@ def askfleet_topology(
                 "services": list(services(host)),
                 "pools": pools(host),
                 "edge": edge(host),
+                "monitoring": watcher(host),
+                "exporters": exporters(host),
             }
             for host in everybody
         },
@@ -168,6 +198,8 @@ def askfleet_port_errors(topology: Topology, hostvars: Mapping[str, Settings]) -
             wanted.setdefault(pool["port"], []).append(
                 f"pool of {pool['name']} (askfleet_{variable})"
             )
+        for name, port in [*entry["exporters"].items(), *(entry["monitoring"] or {}).items()]:
+            wanted.setdefault(port, []).append(_WATCHING[name])
         errors += [
             f"{host}: port {port} is wanted by {' and '.join(who)}; give one of them another port"
             for port, who in wanted.items()

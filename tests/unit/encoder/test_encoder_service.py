@@ -164,7 +164,7 @@ def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
     assert answers == [200]
     health = service.client.get("/health").json
     assert health is not None
-    assert health["queue"] == {"pending": 0, "limit": 2, "refused": 1}
+    assert health["queue"] == {"pending": 0, "limit": 2, "running": 0, "slots": 1, "refused": 1}
 
 
 def test_an_empty_queue_takes_any_request(tmp_path: Path) -> None:
