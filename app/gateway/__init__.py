@@ -17,6 +17,7 @@ from app.gateway.body import (
     parse_process,
     parse_query_string,
     parse_search,
+    read_body,
 )
 from app.gateway.connections import Connections
 from app.gateway.generations import Generations
@@ -33,6 +34,7 @@ from app.wire import CANARY_HEADER, GENERATION_HEADER, REQUEST_ID_HEADER
 # Calls to shards at one time in this process; more wait their turn, bounded by gunicorn's threads.
 FAN_OUT_THREADS = 32
 MAX_BODY = 1 << 20
+API_DOCUMENT = Path(__file__).with_name("openapi.json")
 
 
 def load_searcher(
@@ -82,6 +84,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
     app = new_service("gateway", config, lifecycle, describe)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     counts = GatewayMetrics(app.extensions["askfleet.metrics"].registry)
+    document = API_DOCUMENT.read_bytes()
 
     def chosen() -> Searcher:
         """Who answers this request from its beginning to its end."""
@@ -115,7 +118,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
     @app.post("/process")
     def process() -> Response:
         searcher = chosen()
-        result = run(searcher, parse_process(request.get_data()))
+        result = run(searcher, parse_process(read_body(request)))
         matches = [query.hits[0].text if query.hits else None for query in result.queries]
         body = {
             "match": matches[0],
@@ -127,11 +130,15 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
 
     @app.post("/v1/search")
     def search() -> Response:
-        return search_response(parse_search(request.get_data()))
+        return search_response(parse_search(read_body(request)))
 
     @app.get("/v1/search")
     def search_by_url() -> Response:
         return search_response(parse_query_string(request.query_string))
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        return Response(document, content_type="application/json")
 
     lifecycle.mark_ready()
     return app

@@ -17,6 +17,7 @@ MAX_CHARACTERS = 2000
 MAX_QUERIES = 64
 MAX_K = 100
 DEFAULT_K = 10
+MAX_PROBE = 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,14 @@ class SearchRequest:
 def bad(code: str, detail: str, field: str | None = None, status: int = 400) -> ProblemError:
     """A 4xx naming the field at fault."""
     return ProblemError(status, code, detail, field=field)
+
+
+def read_body(request: Request) -> bytes:
+    """The body as it was sent; raises ProblemError 415 when that is compressed."""
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding.strip().lower() not in {"", "identity"}:
+        raise bad("unsupported_encoding", "the body is compressed; send it as it is", status=415)
+    return request.get_data()
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -86,14 +95,15 @@ def check_k(value: object) -> int:
 
 
 def check_probe(value: object) -> Probe:
-    """Check ``probe``: "auto", "all" or a number of shards from 1."""
+    """Check ``probe``: "auto", "all" or a number of shards from 1 to 9,999."""
     if value == "auto":
         return "auto"
     if value == "all":
         return "all"
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_PROBE:
         return value
-    raise bad("bad_probe", 'probe must be "auto", "all" or a number of shards from 1', "probe")
+    detail = f'probe must be "auto", "all" or a number of shards from 1 to {MAX_PROBE}'
+    raise bad("bad_probe", detail, "probe")
 
 
 def parse_process(body: bytes) -> SearchRequest:

@@ -124,16 +124,13 @@ def test_a_wrong_k_is_named(fleet: LocalFleet, k: Any) -> None:
     check_problem(post(fleet, "/v1/search", {"queries": ["a"], "k": k}), 400, "bad_k", "k")
 
 
-@pytest.mark.parametrize("probe", [*BAD_NUMBERS, "AUTO", "", "some"], ids=repr)
+@pytest.mark.parametrize("probe", [*BAD_NUMBERS, "AUTO", "", "some", 10_000, 2**63], ids=repr)
 def test_a_wrong_probe_is_named(fleet: LocalFleet, probe: Any) -> None:
     body = {"queries": ["a"], "probe": probe}
-    if probe == 10**30:
-        assert post(fleet, "/v1/search", body).status_code in (200, 400)
-        return
     check_problem(post(fleet, "/v1/search", body), 400, "bad_probe", "probe")
 
 
-@pytest.mark.parametrize("probe", ["auto", "all", 1, 2, 3, 4, 2**31, 2**63 - 1], ids=repr)
+@pytest.mark.parametrize("probe", ["auto", "all", 1, 2, 3, 4, 9999], ids=repr)
 @pytest.mark.parametrize("k", [1, 100])
 def test_every_k_and_probe_that_is_right(fleet: LocalFleet, k: int, probe: Any) -> None:
     body = {"queries": ["question number 1"], "k": k, "probe": probe}
@@ -189,6 +186,7 @@ def test_a_wrong_query_string_is_named(
 ROUTES = {
     ("gateway", "/process"): {"POST", "OPTIONS"},
     ("gateway", "/v1/search"): {"GET", "HEAD", "POST", "OPTIONS"},
+    ("gateway", "/openapi.json"): {"GET", "HEAD", "OPTIONS"},
     ("shard", "/search"): {"POST", "OPTIONS"},
     ("encoder", "/encode"): {"POST", "OPTIONS"},
     **{
@@ -265,6 +263,15 @@ def test_the_content_type_does_not_matter(
     answer = post(fleet, route, body, content_type=content_type)
     assert answer.status_code == 200, answer.data
     assert b"question number 9" in answer.data
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "x"])
+@pytest.mark.parametrize("route", LISTS)
+def test_a_compressed_body_is_refused(fleet: LocalFleet, route: str, encoding: str) -> None:
+    answer = post(fleet, route, {LISTS[route]: ["a"]}, headers={"Content-Encoding": encoding})
+    check_problem(answer, 415, "unsupported_encoding")
+    plain = post(fleet, route, {LISTS[route]: ["a"]}, headers={"Content-Encoding": "Identity"})
+    assert plain.status_code == 200
 
 
 # --- the inner services ----------------------------------------------------------------------

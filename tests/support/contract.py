@@ -11,6 +11,7 @@ TITLES = {
     405: "Method not allowed",
     409: "Conflict",
     413: "Request too large",
+    415: "Unsupported media type",
     503: "Service unavailable",
     504: "Gateway timeout",
 }
