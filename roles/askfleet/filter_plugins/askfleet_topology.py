@@ -46,7 +46,7 @@ def askfleet_topology(
         `shards`: per shard id, in order, `id`, `hosts`, `replicas` (address:port of each);
         `encoders` and `gateways`: `hosts`, `replicas`; `edges`: the URLs users may call;
         `hosts`: per host `address`, `services`, `pools` and `edge` (None off the edge).
-        A service has `name`, `unit`, `kind`, `shard` and `part` (its
+        A service has `name`, `unit`, `kind`, `user` (whom it runs as), `shard` and `part` (its
         directory in a generation; None but for shards), `port`, `url` (on the
         host itself), `stand_ins` (URLs of its other replicas), `links`, `drain_file` and, for
         gateways, `encoder_url` and `shard_urls`.
@@ -69,6 +69,7 @@ def askfleet_topology(
             "name": name,
             "unit": f"askfleet-{kind}" if shard is None else f"askfleet-{kind}@{shard}",
             "kind": kind,
+            "user": f"askfleet-{kind}",
             "shard": shard,
             "part": None if shard is None else f"shard-{shard:03d}",
             "port": port,
