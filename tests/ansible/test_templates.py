@@ -49,6 +49,11 @@ def edge(play: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return render(play, "edge-1", tmp_path_factory.mktemp("edge"))
 
 
+@pytest.fixture(scope="module")
+def encoder(play: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return render(play, "encoder-1", tmp_path_factory.mktemp("encoder"))
+
+
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
@@ -78,6 +83,19 @@ def test_a_broken_unit_would_be_seen(shard: Path, tmp_path: Path) -> None:
         "WatchdogSecs"
         in run("systemd-analyze", "verify", tmp_path / "askfleet-shard@0.service").stderr
     )
+
+
+@pytest.mark.parametrize("kind", ["encoder", "gateway", "shard"])
+def test_units_are_exposed_little(kind: str, request: pytest.FixtureRequest) -> None:
+    """At most 1.5 of 10, where 10 is root with all it may do."""
+    directory: Path = request.getfixturevalue(kind)
+    units = sorted(directory.glob("askfleet-*.service"))
+    assert units
+    judge = ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold"]
+    for unit in units:
+        done = run(*judge, "15", unit)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert run(*judge, "5", unit).returncode != 0, "the threshold is not looked at"
 
 
 def test_systemd_accepts_the_directories(edge: Path, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ NEAR_SHARDS = (
     "askfleet_shards",
 )
 
+SWITCHES = ("true", "false", "yes", "no", "on", "off", "1", "0")
+
 Finding = tuple[str, str]  # host, what is wrong there
 
 
@@ -115,6 +117,12 @@ def _types(variables: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]])
             elif number < 1 or (name.endswith("_port") and number > 65535):
                 most = "65535" if name.endswith("_port") else "…"
                 yield f"{name}: {number} is outside 1..{most}; the default is {spec['default']}"
+        elif spec["type"] == "bool":
+            if str(value).lower() not in SWITCHES:
+                yield f"{name}: {value!r} is neither true nor false"
+        elif spec["type"] == "list":
+            if not isinstance(value, list):
+                yield f"{name}: it is not a list"
         elif not (isinstance(value, str) and value.strip()):
             yield f"{name}: {value!r} is not a text; write e.g. {name}: {spec['default']}"
 

@@ -60,7 +60,7 @@ def askfleet_topology(
         `hosts`: per host `address`, `services`, `pools`, `edge` (None off the edge), `monitoring`
         (None elsewhere; where Prometheus listens, and what probes the edges), `exporters`: port by
         name, `nginx` where it runs and `node` where only it can tell how full the disk is.
-        A service has `name`, `unit`, `kind`, `shard` and `part` (its
+        A service has `name`, `unit`, `kind`, `user` (whom it runs as), `shard` and `part` (its
         directory in a generation; None but for shards), `port`, `url` (on the
         host itself), `stand_ins` (URLs of its other replicas), `links`, `drain_file` and, for
         gateways, `encoder_url` and `shard_urls`.
@@ -83,6 +83,7 @@ def askfleet_topology(
             "name": name,
             "unit": f"askfleet-{kind}" if shard is None else f"askfleet-{kind}@{shard}",
             "kind": kind,
+            "user": f"askfleet-{kind}",
             "shard": shard,
             "part": None if shard is None else f"shard-{shard:03d}",
             "port": port,
