@@ -35,12 +35,16 @@ HOSTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     ("host", "wanted"),
     [
-        ("edge-1", {}),
-        ("watcher", {}),
-        ("gateway-2", {"gateway": {"192.0.2.10", "192.0.2.11", "192.0.2.99"}}),
+        ("edge-1", {"nginx": {"192.0.2.99"}, "node": {"192.0.2.99"}}),
+        ("watcher", {"node": set()}),
+        (
+            "gateway-2",
+            {"gateway": {"192.0.2.10", "192.0.2.11", "192.0.2.99"}, "nginx": {"192.0.2.99"}},
+        ),
         (
             "gateway-1",
             {
+                "nginx": {"192.0.2.99"},
                 "gateway": {"192.0.2.10", "2001:db8::12", "192.0.2.99"},
                 "encoder": {"2001:db8::12", "192.0.2.21", "198.51.100.21", "192.0.2.99"},
             },
@@ -58,10 +62,9 @@ def test_a_service_accepts_who_uses_it(specs: Any, host: str, wanted: dict[str, 
     fleet = topology.askfleet_topology(GROUPS, HOSTS, specs)
     accepts = firewall.askfleet_accepts(fleet, GROUPS, HOSTS, host)
     assert {one["name"]: set(one["sources"]) for one in accepts} == wanted
-    ports = {
-        service["name"]: service["port"]
-        for service in fleet["hosts"].get(host, {"services": []})["services"]
-    }
+    described = fleet["hosts"][host]
+    ports = {service["name"]: service["port"] for service in described["services"]}
+    ports |= described["exporters"]
     assert {one["name"]: one["port"] for one in accepts} == ports
 
 

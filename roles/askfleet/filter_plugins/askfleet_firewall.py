@@ -29,7 +29,8 @@ def askfleet_accepts(
         host: Whose rules they are.
 
     Returns:
-        Per service and exporter `name`, `port` and `sources`: the addresses, sorted, the host's own left out.
+        Per service and exporter `name`, `port` and `sources`: the addresses, sorted, the host's own
+        left out.
     """
     callers = {"gateway": "edge", "encoder": "gateways", "shard": "gateways"}
     kinds = {"gateway": "gateways", "encoder": "encoders", "shard": "shards"}
