@@ -132,7 +132,7 @@ stack-test: .venv/complete $(DEMO) var/demo/model ## all services as processes o
 
 .PHONY: lab-test
 lab-test: .venv/complete $(DEMO) var/demo/model ## a lab of its own, from bare hosts to nothing left, every fault included
-	$(BIN)/pytest -v tests/lab/test_lab_[1-3]_*.py tests/lab/faults tests/lab/chaos tests/lab/test_lab_4_*.py
+	$(BIN)/pytest -v tests/lab/test_lab_[1-3]*.py tests/lab/faults tests/lab/chaos tests/lab/test_lab_4_*.py
 
 .PHONY: faults
 faults: .venv/complete $(DEMO) var/demo/model ## updates under load with every fault, on a lab of their own
