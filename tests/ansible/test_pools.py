@@ -266,7 +266,7 @@ def test_nginx_tells_its_connections_and_nothing_else(ports: dict[str, int]) -> 
     url = f"http://127.0.0.1:{ports['metrics']}"
     first = Scraped.parse(requests.get(f"{url}/metrics", timeout=10).text)
     second = Scraped.parse(requests.get(f"{url}/metrics", timeout=10).text)
-    assert first.value("nginx_connections_active") == 1
+    assert first.value("nginx_connections_active") >= 1
     assert first.value("nginx_connections_writing") == 1
     opened = [told.value("nginx_connections_opened_total") for told in (first, second)]
     assert 0 < opened[0] < opened[1]
