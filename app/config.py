@@ -115,17 +115,21 @@ class GatewayConfig(ServiceConfig):
     """Settings of a gateway.
 
     ``shard_urls[i]`` is the base URL of shard ``i``; ``deadline`` is the time one question may
-    take, in seconds.
+    take, in seconds; ``api_keys`` is the file of the keys, None where everybody may ask; ``edges``
+    are the addresses of the edges.
     """
 
     encoder_url: str
     shard_urls: tuple[str, ...]
     deadline: float
+    api_keys: Path | None = None
+    edges: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
         """Read the settings; raises ConfigError naming the variable at fault."""
-        reader = _Reader(environ, (*COMMON, "ENCODER_URL", "SHARD_URLS", "DEADLINE_SECONDS"))
+        own = ("ENCODER_URL", "SHARD_URLS", "DEADLINE_SECONDS", "API_KEYS", "EDGES")
+        reader = _Reader(environ, (*COMMON, *own))
         urls = tuple(url.strip().rstrip("/") for url in reader.text("SHARD_URLS").split(","))
         encoder_url = reader.text("ENCODER_URL").rstrip("/")
         for url in (*urls, encoder_url):
@@ -135,8 +139,18 @@ class GatewayConfig(ServiceConfig):
             encoder_url=encoder_url,
             shard_urls=urls,
             deadline=reader.seconds("DEADLINE_SECONDS", 5.0, 0.1, 60.0),
+            api_keys=_credential(environ, "api_keys") if environ.get(PREFIX + "API_KEYS") else None,
+            edges=frozenset(filter(None, environ.get(PREFIX + "EDGES", "").split(","))),
             **cls._common(reader, "gateway"),  # type: ignore[arg-type]  # as above
         )
+
+
+def _credential(environ: Mapping[str, str], name: str) -> Path:
+    """Where systemd put a secret (``LoadCredential=``), which no environment holds."""
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        raise ConfigError(f"{PREFIX}{name.upper()} is set, CREDENTIALS_DIRECTORY is not")
+    return Path(directory) / name
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from app.gateway.body import (
 )
 from app.gateway.connections import Connections
 from app.gateway.generations import Generations
+from app.gateway.keys import ApiKeys
 from app.gateway.metrics import GatewayMetrics
 from app.gateway.search import Backend, Searcher, SearchResult, result_json
 from app.gateway.upstream import CONNECT_SECONDS, Call, Upstream, forwarded_headers
@@ -35,6 +36,8 @@ from app.wire import CANARY_HEADER, GENERATION_HEADER, REQUEST_ID_HEADER
 FAN_OUT_THREADS = 32
 MAX_BODY = 1 << 20
 API_DOCUMENT = Path(__file__).with_name("openapi.json")
+# What asks the fleet; the rest tells no more than that a service is there.
+KEYED = ("/process", "/v1/")
 
 
 def load_searcher(
@@ -59,7 +62,8 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
         config: settings.
         backend: the fleet; by default the pools named in ``config``, over HTTP.
 
-    Raises: GenerationError when the current generation cannot be routed.
+    Raises: GenerationError when the current generation cannot be routed, ConfigError when the API
+        keys cannot be read.
     """
     lifecycle = Lifecycle(config.drain_file)
     pool = ThreadPoolExecutor(FAN_OUT_THREADS, thread_name_prefix="fan-out")
@@ -85,6 +89,13 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     counts = GatewayMetrics(app.extensions["askfleet.metrics"].registry)
     document = API_DOCUMENT.read_bytes()
+    if config.api_keys is not None:
+        keys = ApiKeys.read(config.api_keys, config.edges)
+
+        @app.before_request
+        def let_in() -> None:
+            if request.path.startswith(KEYED):
+                keys.check(request)
 
     def chosen() -> Searcher:
         """Who answers this request from its beginning to its end."""

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
 TITLES = {
     400: "Bad request",
+    401: "Unauthorized",
+    403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
     408: "Request timeout",
@@ -51,6 +53,8 @@ def problem(
     if field is not None:
         body["field"] = field
     response = Response(msgspec.json.encode(body), status=status, content_type=CONTENT_TYPE)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="askfleet"'
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
     return response

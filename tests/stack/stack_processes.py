@@ -16,6 +16,7 @@ from typing import Any
 REPO = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PORT = 18080
+HTTPS_PORT = 18443
 OFFSET = 11000
 DOCUMENTS = 1500
 URL = f"http://127.0.0.1:{PORT}"
@@ -71,6 +72,7 @@ class Stack:
         settings = {
             "stack_dir": self.directory,
             "stack_port": PORT,
+            "stack_https_port": HTTPS_PORT,
             "stack_port_offset": OFFSET,
             "stack_generation": self.generation,
             "stack_models": model().parent,
@@ -112,7 +114,9 @@ class Stack:
         urls = [self.service(name) for name in SERVICES] + [URL]
         while urls:
             try:
-                if ask("/health", url=urls[0]).status == 200:
+                # An edge with HTTPS answers its own fleet alone here.
+                headers = {"Askfleet-Canary": "1"} if urls[0] == URL else {}
+                if ask("/health", url=urls[0], headers=headers).status == 200:
                     urls.pop(0)
                     continue
             except OSError:

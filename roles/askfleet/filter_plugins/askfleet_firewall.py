@@ -60,11 +60,16 @@ def askfleet_firewall_errors(groups: Groups, hostvars: Mapping[str, Settings]) -
     known = [host for host in hosts if host in hostvars]
     fleet = {h for g in ("edge", "gateways", "encoders", "shards") for h in groups.get(g, ())}
     walled = [host for host in known if _is_on(hostvars[host])]
+    relied_on = walled or any(
+        hostvars[host].get("askfleet_api_keys")
+        or hostvars[host].get("askfleet_tls", "none") != "none"
+        for host in known
+    )
     errors = [
         f"{host}: askfleet_address: {_told(host, hostvars[host])!r} is not an IP address, and "
-        "nftables needs one; set askfleet_address, or askfleet_firewall: false"
+        "firewall, HTTPS and API keys need one; set askfleet_address"
         for host in known
-        if walled and host in fleet and not _addresses(host, hostvars)
+        if relied_on and host in fleet and not _addresses(host, hostvars)
     ]
     wrong: dict[str, None] = {}
     for host in walled:
@@ -74,6 +79,11 @@ def askfleet_firewall_errors(groups: Groups, hostvars: Mapping[str, Settings]) -
             except ValueError as error:
                 wrong[f"askfleet_controllers: {error}; write e.g. 192.0.2.5 or 192.0.2.0/24"] = None
     return [*errors, *wrong]
+
+
+def askfleet_sources(hosts: Iterable[str], hostvars: Mapping[str, Settings]) -> list[str]:
+    """Return every address, sorted, from which one of these hosts may come."""
+    return sorted({address for host in hosts for address in _addresses(host, hostvars)})
 
 
 def askfleet_family(networks: Iterable[str], version: int) -> list[str]:
@@ -109,5 +119,6 @@ class FilterModule:
         return {
             "askfleet_accepts": askfleet_accepts,
             "askfleet_firewall_errors": askfleet_firewall_errors,
+            "askfleet_sources": askfleet_sources,
             "askfleet_family": askfleet_family,
         }

@@ -140,7 +140,14 @@ def askfleet_topology(
     def edge(host: str) -> dict[str, Any] | None:
         if host not in edges:
             return None
-        return {"address": get(host, "http_address"), "port": get(host, "http_port")}
+        port, https, tls = get(host, "http_port"), get(host, "https_port"), get(host, "tls")
+        return {
+            "address": get(host, "http_address"),
+            "port": port,
+            "https_port": https,
+            "tls": tls != "none",
+            "ports": [port] if tls == "none" else [port, https],
+        }
 
     def watcher(host: str) -> dict[str, int] | None:
         if host not in monitoring:
@@ -191,6 +198,9 @@ def askfleet_port_errors(topology: Topology, hostvars: Mapping[str, Settings]) -
         wanted: dict[int, list[str]] = {sshd: ["sshd (ansible_port)"]}
         if entry["edge"]:
             wanted.setdefault(entry["edge"]["port"], []).append("edge (askfleet_http_port)")
+            if entry["edge"]["tls"]:
+                https = "edge (askfleet_https_port)"
+                wanted.setdefault(entry["edge"]["https_port"], []).append(https)
         for one in entry["services"]:
             variable = "shard_base_port" if one["kind"] == "shard" else f"{one['kind']}_port"
             wanted.setdefault(one["port"], []).append(f"{one['name']} (askfleet_{variable})")

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from local_fleet import LocalFleet, start_fleet
 from small_generations import build_small
 
-from app.gateway import API_DOCUMENT, body
+from app.gateway import API_DOCUMENT, KEYED, body
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/api.md").read_text()
@@ -94,11 +94,13 @@ def test_the_codes_and_their_statuses_are_those_of_the_page() -> None:
 
 def test_every_operation_has_every_status_that_any_can_have() -> None:
     unlike = {"NotFound", "MethodNotAllowed", "UnsupportedEncoding", "NotReady", "NotHealthy"}
+    unlike |= {"MissingKey", "UnknownKey"}
     names = DOCUMENT["components"]["responses"].keys() - unlike
     common = {status for name in names for _, status in codes_of(resolve(pointer(name)))}
     for path, item in DOCUMENT["paths"].items():
         for method, operation in item.items():
             more = {"415"} if method == "post" else set()
+            more |= {"401", "403"} if path.startswith(KEYED) else set()
             assert operation["responses"].keys() == {"200", *common, *more}, path
             for status, response in operation["responses"].items():
                 codes = set() if status == "200" else set(codes_of(resolve(response)))

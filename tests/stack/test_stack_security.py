@@ -1,0 +1,234 @@
+"""HTTPS, API keys and limits at the edge, as a client from outside meets them."""
+
+import contextlib
+import hashlib
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stack_processes import HTTPS_PORT, PORT, Answer, Stack
+
+BODY = json.dumps({"queries": ["how do vaccines work"], "k": 1}).encode()
+KEY, OTHER = "k-" + "a1" * 20, "k-" + "b2" * 20
+OUTSIDE = "127.0.0.2"  # nginx takes 127.0.0.1 for the fleet's own
+SETTINGS = {
+    "askfleet_tls": "self-signed",
+    "askfleet_api_keys": [
+        {"name": name, "sha256": hashlib.sha256(key.encode()).hexdigest()}
+        for name, key in (("first", KEY), ("second", OTHER))
+    ],
+    "askfleet_rate_per_address": 40,
+    "askfleet_rate_per_key": 10,
+    "nginx_patience_seconds": 1,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def secured(stack: Stack) -> Iterator[Stack]:
+    """The same stack with everything on; in the end as it was."""
+    stack.succeed("-e", json.dumps(SETTINGS))
+    yield stack
+    stack.succeed()
+
+
+def trust(stack: Stack) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(stack.directory / "etc/tls/edge.pem"))
+
+
+def ask(
+    stack: Stack,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    *,
+    tls: bool = True,
+    **headers: str,
+) -> Answer:
+    """One request from outside, the certificate checked."""
+    source = (OUTSIDE, 0)
+    connection = (
+        http.client.HTTPSConnection(
+            "127.0.0.1", HTTPS_PORT, timeout=20, source_address=source, context=trust(stack)
+        )
+        if tls
+        else http.client.HTTPConnection("127.0.0.1", PORT, timeout=20, source_address=source)
+    )
+    try:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body, names)
+        response = connection.getresponse()
+        told = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, told, response.read())
+    finally:
+        connection.close()
+
+
+def search(stack: Stack, **headers: str) -> Answer:
+    return ask(stack, "POST", "/v1/search", BODY, **headers)
+
+
+def quiet() -> None:
+    """Let the limits forget what was asked before."""
+    time.sleep(1.2)
+
+
+def test_again_changes_nothing(stack: Stack):
+    assert stack.succeed("-e", json.dumps(SETTINGS)) == 0
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X_API_Key"])
+def test_a_known_key_is_answered(stack: Stack, header):
+    quiet()
+    answer = search(stack, **{header: f"Bearer {KEY}" if header == "Authorization" else OTHER})
+    assert answer.status == 200, answer.body
+    assert answer.json["queries"][0]["results"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({}, 401, "missing_key"),
+        ({"Authorization": "Basic abc"}, 401, "missing_key"),
+        ({"Authorization": "Bearer "}, 401, "missing_key"),
+        ({"Authorization": f"Bearer {KEY}x"}, 403, "unknown_key"),
+        ({"X_API_Key": hashlib.sha256(KEY.encode()).hexdigest()}, 403, "unknown_key"),
+        ({"Askfleet_Canary": "1"}, 401, "missing_key"),
+    ],
+    ids=["none", "another scheme", "empty", "wrong", "the hash", "a canary from outside"],
+)
+def test_who_has_no_key_is_refused(stack: Stack, headers, status, code):
+    quiet()
+    answer = search(stack, **headers)
+    assert (answer.status, answer.json["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert ("www-authenticate" in answer.headers) == (status == 401)
+
+
+def test_no_key_lies_in_the_clear(stack: Stack):
+    """Neither what is sent nor its hash is in a settings file; the hashes are for their owner."""
+    hashes = stack.directory / "etc/api_keys"
+    assert hashes.stat().st_mode & 0o077 == 0
+    assert (stack.directory / "etc/tls/edge.key").stat().st_mode & 0o077 == 0
+    for path in (stack.directory / "etc").glob("*.env"):
+        assert not [
+            key
+            for key in (KEY, OTHER)
+            if hashlib.sha256(key.encode()).hexdigest() in path.read_text()
+        ]
+    environment = b"".join(
+        Path(f"/proc/{pid}/environ").read_bytes()
+        for pid in subprocess.run(
+            ["pgrep", "-f", str(stack.directory)], capture_output=True, text=True
+        ).stdout.split()
+    )
+    assert SETTINGS["askfleet_api_keys"][0]["sha256"].encode() not in environment
+
+
+def test_plain_http_is_sent_on(stack: Stack):
+    answer = ask(stack, "POST", "/v1/search?cache=0", BODY, tls=False)
+    assert answer.status == 308
+    assert answer.headers["location"] == f"https://127.0.0.1:{HTTPS_PORT}/v1/search?cache=0"
+    assert "strict-transport-security" not in answer.headers
+    canary = ask(stack, "GET", "/health", tls=False, Askfleet_Canary="1")
+    assert canary.status == 308
+
+
+def test_the_fleets_own_canaries_need_neither_https_nor_key():
+    """As update_index.yml asks: over HTTP, from a gateway's host."""
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=20)
+    connection.request("POST", "/v1/search", BODY, {"Askfleet-Canary": "1"})
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+@pytest.mark.parametrize("path", ["/livez", "/nothing"])
+def test_headers_of_every_answer(stack: Stack, path):
+    quiet()
+    answer = ask(stack, "GET", path)
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert answer.headers["server"] == "nginx"
+
+
+def test_health_tells_strangers_no_more_than_that(stack: Stack):
+    quiet()
+    assert ask(stack, "GET", "/health").json == {"status": "ok"}
+    for path in ("/metrics", "/health/x"):
+        assert ask(stack, "GET", path).status == 404
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_old_protocols_are_refused(stack: Stack, version):
+    context = trust(stack)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = version
+    with (
+        socket.create_connection(("127.0.0.1", HTTPS_PORT), 5) as plain,
+        pytest.raises(ssl.SSLError),
+    ):
+        context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+def statuses(stack: Stack, count: int, path: str, **headers: str) -> list[Answer]:
+    """Answers to many requests on one connection."""
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", HTTPS_PORT, timeout=20, source_address=(OUTSIDE, 0), context=trust(stack)
+    )
+    found = []
+    for _ in range(count):
+        connection.request(
+            "GET", path, headers={n.replace("_", "-"): v for n, v in headers.items()}
+        )
+        response = connection.getresponse()
+        told = {name.lower(): value for name, value in response.headers.items()}
+        found.append(Answer(response.status, told, response.read()))
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("headers", "least", "most"),
+    [({}, 41, 90), ({"X_API_Key": KEY}, 11, 30)],
+    ids=["address", "key"],
+)
+def test_who_asks_too_much_is_told_to_wait(stack: Stack, headers, least, most):
+    quiet()
+    answers = statuses(stack, 120, "/livez", **headers)
+    taken = [answer for answer in answers if answer.status == 200]
+    assert least <= len(taken) <= most
+    refused = next(answer for answer in answers if answer.status != 200)
+    assert (refused.status, refused.json["code"]) == (429, "overloaded")
+    assert int(refused.headers["retry-after"]) >= 1
+    quiet()
+    assert ask(stack, "GET", "/livez").status == 200
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"GET /livez HTTP/1.1\r\nHost: a\r\nX-Slow: ",
+        b"POST /process HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
+    ],
+)
+def test_a_client_that_never_ends_is_hung_up_on(stack: Stack, part):
+    quiet()
+    context = trust(stack)
+    with (
+        socket.create_connection(("127.0.0.1", HTTPS_PORT), 10, (OUTSIDE, 0)) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as slow,
+    ):
+        slow.sendall(part)
+        begun = time.monotonic()
+        with contextlib.suppress(OSError):
+            while slow.recv(1000):
+                pass
+        assert 0.5 < time.monotonic() - begun < 5
