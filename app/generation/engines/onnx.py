@@ -62,6 +62,7 @@ def onnx_session(graph: Path, threads: int = 1) -> Any:
     """An ONNX Runtime session that runs one text at a time and leaves no thread spinning."""
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
