@@ -259,3 +259,34 @@ def test_our_inventories_are_accepted(play: Run, name: str, tmp_path: Path) -> N
     done = play("-i", f"inventory/{name}", book)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 shards on 9 hosts" in done.stdout
+
+
+# --- the address that the edges share ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "own", "words"),
+    [
+        ("192.0.2.9", "192.0.2.10", []),
+        ("ask.example", "192.0.2.10", ["askfleet_edge_address", "'ask.example'"]),
+        ("192.0.2.9", "edge.example", ["edge-1: askfleet_address", "'edge.example'"]),
+    ],
+)
+def test_the_shared_address_needs_addresses(
+    specs: Any, address: str, own: str, words: list[str]
+) -> None:
+    errors = judge(specs, edge_1={"askfleet_edge_address": address, "ansible_host": own})
+    assert len(errors) == (1 if words else 0), errors
+    assert all(word in errors[0] for word in words)
+
+
+def test_edges_share_one_address(specs: Any) -> None:
+    groups = {**GROUPS, "edge": ["edge-1", "gateway-1"]}
+    errors = judge(
+        specs,
+        groups,
+        edge_1={"askfleet_edge_address": "192.0.2.8"},
+        gateway_1={"askfleet_edge_address": "192.0.2.9"},
+    )
+    assert len(errors) == 1
+    assert "192.0.2.8, 192.0.2.9" in errors[0]

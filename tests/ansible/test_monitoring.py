@@ -71,8 +71,14 @@ def test_nginx_and_disks_and_edges_are_asked(config: Any) -> None:
         host: f"198.18.0.{number}:9113"
         for host, number in {"edge-1": 10, "gateway-1": 11, "gateway-2": 12}.items()
     }
-    assert targets(config, "node") == [("198.18.0.10:9100", {"host": "edge-1"})]
-    assert targets(config, "edge") == [("http://198.18.0.10:80/readyz", {})]
+    assert targets(config, "node") == [
+        ("198.18.0.10:9100", {"host": "edge-1"}),
+        ("198.18.0.12:9100", {"host": "gateway-2"}),
+    ]
+    assert targets(config, "edge") == [
+        ("http://198.18.0.10:80/readyz", {}),
+        ("http://198.18.0.12:80/readyz", {}),
+    ]
     assert config["alerting"]["alertmanagers"] == [
         {"static_configs": [{"targets": ["192.0.2.7:9093"]}]}
     ]

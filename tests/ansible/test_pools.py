@@ -85,7 +85,12 @@ def ports(replicas: list[Replica], tmp_path: Path) -> Iterator[dict[str, int]]:
     ports = {"pool": free_port(), "edge": free_port(), "metrics": free_port()}
     addresses = [replica.address for replica in replicas]
     loader = jinja2.FileSystemLoader(ROOT / "templates/nginx")
-    template = jinja2.Environment(loader=loader, trim_blocks=True).get_template("nginx.conf.j2")  # noqa: S701  # no HTML
+    template = jinja2.Environment(
+        loader=loader,
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  # no HTML
+    ).get_template("nginx.conf.j2")
     text = template.render(
         ansible_managed="a test",
         nginx_user="root",
@@ -95,11 +100,17 @@ def ports(replicas: list[Replica], tmp_path: Path) -> Iterator[dict[str, int]]:
         nginx_deadline_seconds=5,
         nginx_replica_milliseconds=300,
         nginx_gateway_milliseconds=300,
+        nginx_open_files=0,
         nginx_requests=4,
+        nginx_rate_per_address=1000,
+        nginx_rate_per_key=1000,
+        nginx_connections_per_address=100,
+        nginx_patience_seconds=10,
+        nginx_inside=["127.0.0.1"],
         nginx_gateways=addresses,
         nginx_host={
             "pools": [{"name": "shard-0", "port": ports["pool"], "replicas": addresses}],
-            "edge": {"address": "127.0.0.1", "port": ports["edge"]},
+            "edge": {"address": "127.0.0.1", "port": ports["edge"], "tls": False},
             "exporters": {"nginx": ports["metrics"]},
         },
         nginx_metrics_address="127.0.0.1",

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
-from lab_plays import NAME
+from lab_plays import NAME, SUBNET
 
 STATE = Path("/var/lib/askfleet-lab", NAME)
 RUN = Path("/run/askfleet-lab", NAME)
@@ -25,6 +25,8 @@ HOSTS: dict[str, tuple[int, dict[str, int]]] = {
     "shard-d": (34, {"askfleet-shard@0": 7200, "askfleet-shard@3": 7203}),
 }
 GATEWAYS = [host for host in HOSTS if host.startswith("gateway-")]
+EDGES = ["edge-1", "gateway-2"]  # the first has ADDRESS, the other takes it over
+ADDRESS = f"{SUBNET}.9"
 SHARDS = [host for host in HOSTS if host.startswith("shard-")]
 ENCODERS = [host for host in HOSTS if host.startswith("encoder-")]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_hosts import HOSTS, NAMESPACE, host_processes, run_on, unit_properties
+from lab_hosts import EDGES, HOSTS, NAMESPACE, host_processes, run_on, unit_properties
 from lab_plays import NAME, SUBNET, play
 
 STRANGER = f"{SUBNET}.99"
@@ -43,14 +43,14 @@ def scan(source: str, first: int, last: int, *hosts: str) -> dict[str, list[int]
 
 def test_a_stranger_reaches_the_edge_and_nothing_else(tell):
     found = scan(STRANGER, 1, PORTS, *HOSTS)
-    wanted = {host: [80] if host.startswith("edge") else [] for host in HOSTS}
+    wanted = {host: [80] if host in EDGES else [] for host in HOSTS}
     assert found == wanted
     tell(f"{PORTS * len(HOSTS)} ports asked")
 
 
 def test_the_controller_reaches_ssh():
     found = scan(CONTROLLER, 1, 100, *HOSTS)
-    assert found == {host: [22, 80] if host.startswith("edge") else [22] for host in HOSTS}
+    assert found == {host: [22, 80] if host in EDGES else [22] for host in HOSTS}
 
 
 def test_a_stopped_firewall_would_be_seen():

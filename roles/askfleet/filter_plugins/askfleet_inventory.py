@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -54,6 +55,7 @@ def askfleet_inventory_errors(
     errors += _fleet_wide(everybody, hostvars)
     errors += _shards(groups, hostvars, specs, everybody)
     errors += _addresses(groups, hostvars)
+    errors += _edge_address(groups, hostvars)
     return errors
 
 
@@ -123,8 +125,31 @@ def _types(variables: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]])
         elif spec["type"] == "list":
             if not isinstance(value, list):
                 yield f"{name}: it is not a list"
-        elif not (isinstance(value, str) and value.strip()):
+        elif not (isinstance(value, str) and (value.strip() or spec["default"] == "")):
             yield f"{name}: {value!r} is not a text; write e.g. {name}: {spec['default']}"
+
+
+def _edge_address(
+    groups: Mapping[str, Iterable[str]], hostvars: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    """Keepalived knows no names, and all edges must speak of one address."""
+    edges = [host for host in groups.get("edge", ()) if host in hostvars]
+    told = {str(hostvars[host].get("askfleet_edge_address", "")) for host in edges}
+    if told <= {""}:
+        return
+    if len(told) > 1:
+        yield f"askfleet_edge_address: {', '.join(sorted(told))}: one for all edges, in group_vars"
+    own = {
+        f"{host}: askfleet_address": hostvars[host].get(
+            "askfleet_address", hostvars[host].get("ansible_host", host)
+        )
+        for host in edges
+    }
+    for where, value in {**dict.fromkeys(["askfleet_edge_address"], max(told)), **own}.items():
+        try:
+            ipaddress.ip_address(str(value))
+        except ValueError:
+            yield f"{where}: {value!r} is not an IP address, and askfleet_edge_address needs one"
 
 
 def _integer(value: Any) -> int | None:
