@@ -89,9 +89,10 @@ def check_query(value: object, field: str) -> str:
 
 def check_k(value: object) -> int:
     """Check ``k``, a whole number of 1..100."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_K:
+    number = _whole(value)
+    if number is None or not 1 <= number <= MAX_K:
         raise bad("bad_k", f"k must be a whole number from 1 to {MAX_K}", "k")
-    return value
+    return number
 
 
 def check_probe(value: object) -> Probe:
@@ -100,8 +101,9 @@ def check_probe(value: object) -> Probe:
         return "auto"
     if value == "all":
         return "all"
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_PROBE:
-        return value
+    number = _whole(value)
+    if number is not None and 1 <= number <= MAX_PROBE:
+        return number
     detail = f'probe must be "auto", "all" or a number of shards from 1 to {MAX_PROBE}'
     raise bad("bad_probe", detail, "probe")
 
@@ -164,6 +166,13 @@ def _utf8(latin: str, field: str | None) -> str:
     except UnicodeDecodeError as error:
         what = field or "the name of a parameter"
         raise bad("invalid_utf8", f"{what} is not UTF-8 (byte {error.start})", field) from error
+
+
+def _whole(value: object) -> int | None:
+    """A whole number; JSON makes no difference between 5 and 5.0, and some writers neither."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _number(text: str) -> int | str:
