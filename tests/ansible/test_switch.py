@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,22 @@ def test_shards_go_forward(host: FakeHost) -> None:
         "time": entry["time"],
         "seconds": told["seconds"],
     }
+
+
+def test_a_shard_gets_the_memory_that_its_generations_need(host: FakeHost) -> None:
+    services = running(host, "shard", 0, 1)
+    for name, needs in ((OLD, [100, 200]), (NEW, [10, 20])):
+        place = Path(host.place("shard", name))
+        place.mkdir()
+        shards = [{"memory_bytes": need} for need in needs]
+        (place / "manifest.json").write_text(json.dumps({"shards": shards}))
+    assert switch(host, *services, to=(NEW, OLD))["changed"]
+    limits = [call.partition("[")[0].split()[2:] for call in host.calls("systemctl set-property")]
+    own = 512 << 20
+    assert limits == [
+        ["askfleet-shard@0.service", f"MemoryMax={own + 110}"],
+        ["askfleet-shard@1.service", f"MemoryMax={own + 220}"],
+    ]
 
 
 def test_an_encoder_goes_forward(host: FakeHost) -> None:

@@ -16,6 +16,7 @@ from ansible.module_utils.askfleet_host import (
     run,
     serves,
 )
+from ansible.module_utils.askfleet_memory import limit_memory
 from ansible.module_utils.askfleet_restart import (
     StepError,
     check_startable,
@@ -30,9 +31,9 @@ DOCUMENTATION = r"""
 module: askfleet_switch
 short_description: Flip the links of one kind of service on a host, and prove that it serves
 description:
-  - Verifies the part, then flips. Encoders and shards are drained and restarted; a gateway that
-    runs is asked the canaries of the new generation first and then follows its link without a
-    restart.
+  - Verifies the part, then flips. Encoders and shards are drained and restarted, a shard with the
+    memory that its generations need; a gateway that runs is asked the canaries of the new
+    generation first and then follows its link without a restart.
   - When a step fails, the links go back and the services serve what they served; the module then
     fails with step and reason. Every flip is noted in the host's journal. One switch at a time goes
     on on a host.
@@ -208,8 +209,12 @@ class Switch:
             lambda _, body: serves(body, to["current"]),
             drain=self._drains,
             seconds=self._params["ready_seconds"],
-            change=lambda: point_links(self._links, to),
+            change=lambda: self._change(to),
         )
+
+    def _change(self, to: dict[str, str]) -> None:
+        limit_memory(self._services, to)
+        point_links(self._links, to)
 
     def _wait(self, to: dict[str, str]) -> None:
         seconds = self._params["ready_seconds"]
