@@ -60,6 +60,7 @@ class Askfleet:
             "stack_dir": self.stack.resolve(),
             "stack_port": self.port,
             "stack_port_offset": OFFSET,
+            "askfleet_rate_per_address": 1_000_000,  # all clients of a bench have one
             **more,
         }
         extra = [part for name, value in settings.items() for part in ("-e", f"{name}={value}")]
