@@ -81,7 +81,7 @@ def main() -> int:
     print(f"{len(data.ids):,} documents, {len(data.questions):,} questions", flush=True)
     wanted = [name for name in arguments.only.split(",") if name]
     subjects = [
-        Subject(one, data)
+        Subject(one, data, arguments.rounds)
         for one in systems(work, arguments.peers, arguments.cache)
         if not wanted or one.name in wanted
     ]

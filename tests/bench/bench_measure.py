@@ -50,13 +50,20 @@ class Seen:
 
 
 class Subject:
-    """A system that runs, and what was seen of it."""
+    """A system that runs, and what was seen of it.
 
-    def __init__(self, system: System, data: Data) -> None:
+    No question is asked twice: the second time a cache would answer, and on a fast machine that
+    would be all that is measured. So each round has its share of them, and may end before its time.
+    """
+
+    def __init__(self, system: System, data: Data, rounds: int) -> None:
         self.system = system
         self.seen = Seen()
         self._data = data
         self._asked = 0
+        self._share = (len(data.questions) - CHECKED) // (rounds * len(CLIENTS))
+        if self._share < max(CLIENTS):
+            raise ValueError(f"{len(data.questions):,} questions are too few for {rounds} rounds")
 
     def start(self) -> None:
         """Start it, and keep how long that took."""
@@ -77,7 +84,7 @@ class Subject:
         """Ask for so long, and keep what that shows."""
         roots = self.system.roots()
         before = {part: cpu_seconds(pids) for part, pids in roots.items()}
-        told = self._load(clients, seconds)
+        told = self._load(clients, seconds, self._share)
         used = {part: cpu_seconds(pids) - before[part] for part, pids in roots.items()}
         latencies = np.array(told["latencies"]) * 1e3
         count = len(latencies)
@@ -90,12 +97,10 @@ class Subject:
         self.seen.megabytes = megabytes([pid for pids in roots.values() for pid in pids])
 
     def _load(
-        self, clients: int, seconds: float, count: int = 20_000, *, keep: bool = False
+        self, clients: int, seconds: float, count: int, *, keep: bool = False
     ) -> dict[str, object]:
-        """Run the load; questions that were asked before come again only when all have been."""
-        questions = self._data.questions
-        first, total = self._asked, len(questions)
-        chosen = [questions[(first + i) % total] for i in range(min(count, total))]
+        """Run the load: the next so many questions."""
+        chosen = self._data.questions[self._asked : self._asked + count]
         asked = [self.system.request(question) for question in chosen]
         job = {
             "port": self.system.port,
