@@ -38,9 +38,12 @@ def read(path: Path) -> list[Canary]:
     canaries = []
     for number, line in enumerate(lines, 1):
         try:
-            canaries.append(msgspec.json.decode(line, type=Canary))
+            one = msgspec.json.decode(line, type=Canary)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise GenerationError(f"{path}:{number}: not a canary: {error}") from error
+        if len(one.ids) != len(one.scores):
+            raise GenerationError(f"{path}:{number}: not a canary: not as many ids as scores")
+        canaries.append(one)
     if not canaries:
         raise GenerationError(f"{path} holds no canary")
     return canaries

@@ -46,14 +46,34 @@ def check(
     directory: Path, name: str, expected: FileInfo, error: type[AskfleetError], remedy: str
 ) -> None:
     """Check one file against its entry; raises ``error`` naming the file and the remedy."""
+    check_size(directory, name, expected, "the manifest", error, remedy)
     path = directory / name
-    if not path.is_file():
-        raise error(f"{path} is missing: {remedy}")
-    size = path.stat().st_size
-    if size != expected.size:
-        raise error(f"{path} has {size} bytes, the manifest says {expected.size}: {remedy}")
-    if sha256_of(path) != expected.sha256:
+    try:
+        digest = sha256_of(path)
+    except OSError as fault:
+        raise error(f"{path} cannot be read: {fault.strerror}: {remedy}") from fault
+    if digest != expected.sha256:
         raise error(f"{path} does not match its sha256 in the manifest: {remedy}")
+
+
+def check_size(
+    directory: Path,
+    name: str,
+    expected: FileInfo,
+    listed_in: str,
+    error: type[AskfleetError],
+    remedy: str,
+) -> None:
+    """Check that a file is there in its size; raises ``error`` naming it and the remedy."""
+    path = directory / name
+    try:
+        size = path.stat().st_size if path.is_file() else None
+    except OSError as fault:
+        raise error(f"{path} cannot be read: {fault.strerror}: {remedy}") from fault
+    if size is None:
+        raise error(f"{path} is missing: {remedy}")
+    if size != expected.size:
+        raise error(f"{path} has {size} bytes, {listed_in} says {expected.size}: {remedy}")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ It is written last. A directory without a manifest is unfinished, whatever else 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -116,17 +116,33 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "shards are not numbered 0, 1, 2, …",
         )
         owned = sorted(cluster for shard in self.shards for cluster in shard.clusters)
-        require(owned == list(range(self.clusters)), "a cluster belongs to no shard or to several")
+        require(
+            len(owned) == self.clusters and owned == list(range(len(owned))),
+            "a cluster belongs to no shard or to several",
+        )
         require(
             sum(shard.documents for shard in self.shards) == self.stored
             and self.stored >= self.documents > 0,
             "the shards' documents do not add up",
         )
+        require(self.model.dim > 0, "a vector has no dimension")
+        require(
+            self.routing.temperature > 0 and self.routing.neighbours > 0,
+            "temperature or neighbours of the routing out of range",
+        )
+        for name in self._needed():
+            require(name in self.files, f"file {name} is not listed")
         for name in self.files:
             require(
                 not name.startswith("/") and ".." not in Path(name).parts,
                 f"file name {name!r} leaves the directory",
             )
+
+    def _needed(self) -> Iterator[str]:
+        """What is read of every generation, and must therefore have a checksum here."""
+        yield from ("canaries.jsonl", "routing/centroids.npy", "routing/cluster_shard.npy")
+        for shard in range(len(self.shards)):
+            yield from (f"{shard_dir(shard)}/index.faiss", f"{shard_dir(shard)}/documents.sqlite")
 
     def parts(self, shards: Iterable[int], *, routing: bool) -> dict[str, FileInfo]:
         """The files that a host with these shards, or a gateway (``routing``), must hold."""

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from app.errors import ModelError
-from app.generation.files import FileInfo, check
+from app.generation.files import FileInfo, check, check_size
 
 SCHEMA = 1
 NAME = "model.json"
@@ -133,13 +133,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, info in self.files.items():
             inside = not name.startswith("/") and ".." not in Path(name).parts
             require(inside, f"file name {name!r} leaves the directory")
-            path = directory / name
-            if not path.is_file():
-                raise ModelError(f"{path} is missing: {REMEDY}")
-            if path.stat().st_size != info.size:
-                raise ModelError(
-                    f"{path} has {path.stat().st_size} bytes, {NAME} says {info.size}: {REMEDY}"
-                )
+            check_size(directory, name, info, NAME, ModelError, REMEDY)
         for variant in self.variants:
             listed = variant.file in self.files or any(
                 name.startswith(f"{variant.file}/") for name in self.files

@@ -100,7 +100,7 @@ class Router:
 def _read_array(path: Path, dtype: type[np.generic]) -> NDArray[Any]:
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy reads headers as Python, and raises what their bytes mean
         raise GenerationError(f"{path} is not a readable array: {error}: {REMEDY}") from error
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
         raise GenerationError(f"{path} is not an array of {dtype.__name__}: {REMEDY}")

@@ -68,7 +68,10 @@ def read_centres(
 
 def _by_label(path: Path, found: object) -> dict[str, object]:
     if isinstance(found, dict):
-        return {str(label): centre for label, centre in found.items()}
+        try:
+            return {str(label): centre for label, centre in found.items()}
+        except ValueError as error:  # a number of thousands of digits
+            raise CorpusError(f"{path}: a label is none: {error}") from error
     try:
         array = as_array(found)
     except ValueError as error:

@@ -13,7 +13,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,12 +111,39 @@ def _admitted() -> dict[tuple[str, str], Callable[..., object]]:
 _ADMITTED = _admitted()
 
 
-class _Unpickler(pickle.Unpickler):
+# Python hashes tuples in tuples by recursion in C: too deep, and the process is gone.
+MAX_DEPTH = 4
+_TUPLES = (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)
+
+
+def _depth(value: object) -> int:
+    return 1 + max(map(_depth, value), default=0) if isinstance(value, tuple) else 0
+
+
+def _shallow(build: Callable[[Any], None]) -> Callable[[Any], None]:
+    """What reads a tuple from a pickle, refusing one that is nested too deeply."""
+
+    def load(unpickler: Any) -> None:
+        build(unpickler)
+        if _depth(unpickler.stack[-1]) > MAX_DEPTH:
+            raise _Refused("tuples nested too deeply")
+
+    return load
+
+
+# Python's own reader, not the one in C: that makes room for any number a pickle gives to what it
+# remembers, and eleven bytes take all memory.
+class _Unpickler(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _ADMITTED[module, name]
         except KeyError:
             raise _Refused(f"it names {module}.{name}; only numpy arrays are admitted") from None
+
+    dispatch: ClassVar = {
+        **pickle._Unpickler.dispatch,
+        **{code[0]: _shallow(pickle._Unpickler.dispatch[code[0]]) for code in _TUPLES},
+    }
 
 
 def load_numbers(path: Path) -> object:
@@ -154,6 +181,7 @@ def as_array(value: object) -> NDArray[np.float32]:
     if isinstance(value, list | tuple):
         value = [part.value if isinstance(part, _Array) else part for part in value]
     try:
-        return np.asarray(value, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # what is infinite then is found by its length
+            return np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError("no array of numbers") from error

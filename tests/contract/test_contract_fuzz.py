@@ -7,6 +7,7 @@ from contract import Process, Search, check_problem, read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from local_fleet import LocalFleet
+from mutations import changed_json, damaged
 
 QUIET = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -33,7 +34,14 @@ members = st.fixed_dictionaries(
     },
 )
 # json.dumps writes lone surrogates as escapes, and NaN: both must be refused, not crash.
-bodies = (members | values).map(lambda value: json.dumps(value).encode()) | st.binary(max_size=80)
+bodies = (
+    (members | values).map(lambda value: json.dumps(value).encode())
+    | st.binary(max_size=80)
+    | changed_json({"queries": ["a", "é"], "k": 5, "probe": "all"})
+    | changed_json({"instances": ["a", "é"]})
+    | changed_json({"texts": ["a", "é"]})
+    | damaged('{"queries": ["\\u00e9", "é"], "k": 5, "probe": 2}'.encode())
+)
 
 
 @QUIET
@@ -82,7 +90,8 @@ def test_any_body_to_a_shard(
 @QUIET
 @given(
     query=st.dictionaries(
-        st.sampled_from(["q", "k", "probe", "x"]), st.text(st.characters(codec="utf-8"), max_size=8)
+        st.sampled_from(["q", "k", "probe", "cache", "x"]),
+        st.text(st.characters(codec="utf-8"), max_size=8),
     )
     | st.binary(max_size=40).map(lambda raw: "q=" + "".join(f"%{byte:02x}" for byte in raw))
 )
@@ -108,7 +117,8 @@ def test_any_path(fleet: LocalFleet, path: str, method: str) -> None:
 @given(
     name=st.sampled_from(
         ["X-Request-ID", "Askfleet-Model", "Askfleet-Canary", "Askfleet-Deadline-Ms", "Accept",
-         "Content-Type", "Content-Encoding", "Host"]
+         "Askfleet-Generation", "Askfleet-Quick", "Authorization", "Content-Type",
+         "Content-Encoding", "Content-Length", "Transfer-Encoding", "Host"]
     ),
     value=st.text(st.characters(codec="latin-1", exclude_characters="\r\n"), max_size=20),
 )  # fmt: skip

@@ -52,6 +52,11 @@ def test_a_directory_in_a_files_place_is_missing(tmp_path: Path) -> None:
         check(tmp_path, "file", FileInfo(0, ""), GenerationError, "do this")
 
 
+def test_a_name_that_no_file_can_have_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(GenerationError, match="cannot be read: File name too long: do this"):
+        check(tmp_path, "x" * 300, FileInfo(0, ""), GenerationError, "do this")
+
+
 class Interrupted(BaseException):
     """As Ctrl-C is: no Exception."""
 
