@@ -103,7 +103,7 @@ bench-scale: .venv/complete $(DEMO) var/demo/model ## growth: CPU, fan-out, reca
 # --- checks --------------------------------------------------------------------------------------
 
 .PHONY: test
-test: .venv/complete packages lint types unit stack-test bench-guard lab-test ## every check and test there is
+test: .venv/complete packages lint types audit unit stack-test bench-guard lab-test ## every check and test there is
 
 .PHONY: packages
 packages: # what the tests run besides Python; CI's machine is bare
@@ -120,6 +120,10 @@ lint: .venv/complete ## ruff, yamllint, ansible-lint
 .PHONY: types
 types: .venv/complete ## mypy --strict
 	$(BIN)/mypy
+
+.PHONY: audit
+audit: .venv/complete ## known vulnerabilities in what is locked, but for audit-exceptions.toml
+	$(BIN)/python tests/support/audit.py requirements-host.txt requirements-controller.txt
 
 .PHONY: unit
 unit: .venv/complete ## unit, contract and Ansible tests

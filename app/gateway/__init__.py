@@ -43,13 +43,17 @@ KEYED = ("/process", "/v1/")
 def load_searcher(
     directory: Path, config: GatewayConfig, backend: Backend, pool: ThreadPoolExecutor
 ) -> Searcher:
-    """Load one generation's router; raises GenerationError where it does not fit the fleet."""
+    """Load one generation's router, its checksums first.
+
+    Raises: GenerationError where it is damaged or does not fit the fleet.
+    """
     manifest = Manifest.load(directory)
     if len(manifest.shards) != len(config.shard_urls):
         raise GenerationError(
             f"generation {manifest.id} has {len(manifest.shards)} shards, this fleet has "
             f"{len(config.shard_urls)}"
         )
+    manifest.verify(directory, (), routing=True)
     router = Router.load(directory, manifest)
     router.probe(router.centroids[:1])
     return Searcher(manifest, router, backend, pool)

@@ -33,8 +33,13 @@ class ShardPart:
         self.count = store.count
 
     @classmethod
-    def open(cls, directory: Path, shard: int) -> ShardPart:
+    def open(cls, directory: Path, shard: int, *, verify: bool = False) -> ShardPart:
         """Load shard ``shard`` of the generation in ``directory``.
+
+        Args:
+            directory: the generation.
+            shard: its number.
+            verify: whether sizes and checksums are compared first.
 
         Raises: GenerationError when a part is missing, damaged, or the two disagree.
         """
@@ -43,6 +48,8 @@ class ShardPart:
             raise GenerationError(
                 f"generation {manifest.id} has {len(manifest.shards)} shards, no shard {shard}"
             )
+        if verify:
+            manifest.verify(directory, [shard], routing=False)
         info = manifest.shards[shard]
         part = directory / shard_dir(shard)
         store = Documents(part / documents.NAME)

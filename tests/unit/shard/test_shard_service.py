@@ -90,12 +90,16 @@ def test_a_batch_answers_as_single_questions_do(
     assert results(one.vectors[:20]) == alone
 
 
+@pytest.mark.parametrize("name", ["index.faiss", "documents.sqlite"])
 def test_a_damaged_current_keeps_the_service_down(
-    three: list[SmallGeneration], tmp_path: Path
+    three: list[SmallGeneration], tmp_path: Path, name: str
 ) -> None:
     bad = Path(shutil.copytree(three[0].directory, tmp_path / "bad"))
-    (bad / "shard-001" / "index.faiss").write_bytes(b"torn")
-    with pytest.raises(GenerationError, match=r"shard-001/index\.faiss is not a readable"):
+    path = bad / "shard-001" / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # FAISS and SQLite would read it all the same
+    path.write_bytes(content)
+    with pytest.raises(GenerationError, match=rf"shard-001/{name} does not match its sha256"):
         create_app(shard_config(link(tmp_path / "links", bad), 1))
 
 
