@@ -23,6 +23,7 @@ from app.service.cache import MAX_CHARACTERS, Cache
 from app.service.caller import check_waits
 from app.service.health import json_response, new_service
 from app.service.lifecycle import Lifecycle
+from app.service.whole_body import read_body
 from app.wire import DEADLINE_HEADER, DIM_HEADER, MODEL_HEADER, OCTETS, vectors_to_bytes
 
 # (model, text) -> vector. It cannot change an answer: a text has the same vector whenever asked.
@@ -81,7 +82,7 @@ def create_app(
     @app.post("/encode")
     def encode() -> Response:
         served = _wanted(request.args.get("model"), current, by_fingerprint, config.unit)
-        texts = parse_texts(request.get_data())
+        texts = parse_texts(read_body(request))
         batches.observe(len(texts))
         environ, ends = request.environ, _deadline(request.headers)
         vectors = _encode(texts, served.engine, queue, known, ends, lambda: check_waits(environ))

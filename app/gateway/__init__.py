@@ -17,7 +17,6 @@ from app.gateway.body import (
     parse_process,
     parse_query_string,
     parse_search,
-    read_body,
 )
 from app.gateway.connections import Connections
 from app.gateway.generations import Generations
@@ -30,6 +29,7 @@ from app.generation.routing import Router
 from app.service.caller import check_waits
 from app.service.health import json_response, new_service
 from app.service.lifecycle import Lifecycle
+from app.service.whole_body import read_body
 from app.wire import CANARY_HEADER, GENERATION_HEADER, REQUEST_ID_HEADER
 
 # Calls to shards at one time in this process; more wait their turn, bounded by gunicorn's threads.

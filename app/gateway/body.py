@@ -34,14 +34,6 @@ def bad(code: str, detail: str, field: str | None = None, status: int = 400) -> 
     return ProblemError(status, code, detail, field=field)
 
 
-def read_body(request: Request) -> bytes:
-    """The body as it was sent; raises ProblemError 415 when that is compressed."""
-    encoding = request.headers.get("Content-Encoding", "identity")
-    if encoding.strip().lower() not in {"", "identity"}:
-        raise bad("unsupported_encoding", "the body is compressed; send it as it is", status=415)
-    return request.get_data()
-
-
 def parse_object(body: bytes) -> dict[str, Any]:
     """Parse a JSON object whatever the Content-Type says; raises ProblemError 400."""
     if not body.strip():

@@ -26,6 +26,7 @@ threads = _config.threads
 worker_class = "app.service.worker.Worker"
 logger_class = "app.service.logs.JsonLogger"
 worker_connections = 1000
+limit_request_line = 8190  # as long as the edge lets them be
 keepalive = 75
 graceful_timeout = _config.graceful_seconds
 timeout = 30

@@ -6,12 +6,14 @@ starting: only what is light.
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from gunicorn import util
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers import gthread
 
@@ -25,6 +27,28 @@ gthread.STOP_KEEPALIVE_LINGER = 0.2
 # Time between readiness turning 503 and the socket no longer being accepted from, in seconds:
 # enough for a pool to look once, short against the restart.
 ANNOUNCE = 0.25
+
+
+def write_error(sock: Any, status: int, reason: str, message: str) -> None:
+    """What gunicorn says about requests that no application sees, in the shape of our errors."""
+    code = reason.lower().replace(" ", "_")
+    body = json.dumps(
+        {
+            "type": f"urn:askfleet:problem:{code}",
+            "title": reason,
+            "status": status,
+            "detail": message or reason,
+            "code": code,
+        }
+    )
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
+        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    util.write_nonblock(sock, (head + body).encode("ascii"))
+
+
+util.write_error = write_error
 
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no types

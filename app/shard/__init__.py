@@ -15,6 +15,7 @@ from app.generation.shard_part import Hit, ShardPart
 from app.generation.store import served
 from app.service.health import json_response, new_service
 from app.service.lifecycle import Lifecycle
+from app.service.whole_body import read_body
 from app.wire import MODEL_HEADER, type_f32, vectors_from_bytes
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def create_app(config: ShardConfig) -> Flask:
                 f"generation {wanted} was made by model {model.fingerprint}, the question by "
                 f"{request.headers.get(MODEL_HEADER)}",
             )
-        queries = vectors_from_bytes(request.get_data(), model.dim)
+        queries = vectors_from_bytes(read_body(request), model.dim)
         if len(queries) > MAX_VECTORS:
             raise ProblemError(413, "too_many", f"more than {MAX_VECTORS} vectors in one request")
         k = request.args.get("k", default=0, type=int)

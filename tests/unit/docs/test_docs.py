@@ -154,6 +154,7 @@ def test_every_error_code_is_described() -> None:
 
 def test_no_error_code_is_described_that_does_not_exist() -> None:
     framework = {"not_found", "method_not_allowed", "request_entity_too_large"}
+    framework.add("request_header_fields_too_large")
     described = set(re.findall(r"^\| `(\w+)` \| \d{3}", API, re.MULTILINE))
     assert described - codes_in_services() - framework == set()
 
