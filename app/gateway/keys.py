@@ -38,7 +38,7 @@ class ApiKeys:
         """Read lines ``<sha256> <name>`` beside comments; raises ConfigError without any."""
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"the API keys cannot be read: {error}") from error
         known = {}
         for number, line in enumerate(lines, 1):
