@@ -107,8 +107,8 @@ test: .venv/complete packages lint types audit unit stack-test bench-guard lab-t
 
 .PHONY: packages
 packages: # what the tests run besides Python; CI's machine is bare
-	@for tool in nginx systemd-analyze rsync promtool; do command -v $$tool >/dev/null || need=1; done; \
-	if [ "$${need:-}" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light systemd rsync prometheus; fi
+	@for tool in nginx openssl systemd-analyze rsync promtool; do command -v $$tool >/dev/null || need=1; done; \
+	if [ "$${need:-}" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light openssl systemd rsync prometheus; fi
 
 .PHONY: lint
 lint: .venv/complete ## ruff, yamllint, ansible-lint
