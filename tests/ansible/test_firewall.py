@@ -35,7 +35,7 @@ HOSTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     ("host", "wanted"),
     [
-        ("edge-1", {"nginx": {"192.0.2.99"}, "node": {"192.0.2.99"}}),
+        ("edge-1", {name: {"192.0.2.99"} for name in ("nginx", "node", "mtail")}),
         ("watcher", {"node": set()}),
         (
             "gateway-2",

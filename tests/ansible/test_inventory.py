@@ -172,7 +172,7 @@ def test_a_fleet_may_be_watched_by_one_host(specs: Any) -> None:
     fleet = topology.askfleet_topology(groups, HOSTS, specs)
     assert fleet["monitoring"] == "edge-1"
     assert {host: entry["exporters"] for host, entry in fleet["hosts"].items()} == {
-        "edge-1": {"nginx": 9113, "node": 9100},
+        "edge-1": {"nginx": 9113, "node": 9100, "mtail": 3903},
         "gateway-1": {"nginx": 9113},
         "gateway-2": {"nginx": 9113},
         "encoder-1": {},

@@ -75,6 +75,10 @@ def test_nginx_and_disks_and_edges_are_asked(config: Any) -> None:
         ("198.18.0.10:9100", {"host": "edge-1"}),
         ("198.18.0.12:9100", {"host": "gateway-2"}),
     ]
+    assert targets(config, "mtail") == [
+        ("198.18.0.10:3903", {"host": "edge-1"}),
+        ("198.18.0.12:3903", {"host": "gateway-2"}),
+    ]
     assert targets(config, "edge") == [
         ("http://198.18.0.10:80/readyz", {}),
         ("http://198.18.0.12:80/readyz", {}),

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import requests
-from lab_corpora import K, update
-from lab_hosts import GATEWAYS, HOSTS, SHARDS, health, links, parts, serving
+from lab_corpora import GENERATIONS, K, update
+from lab_hosts import GATEWAYS, HOSTS, SHARDS, health, links, parts, serving, unit_properties
 from lab_plays import URL
 
 EXACT = 20
@@ -44,6 +44,16 @@ def test_each_host_holds_its_own_part_and_nothing_else(corpora):
         else:
             assert held
             assert all(path.startswith(f"models/{model}/") for path in held), host
+
+
+@pytest.mark.parametrize("host", SHARDS)
+def test_a_shard_may_have_the_memory_that_its_index_needs(corpora, host):
+    (generation,) = corpora.ids("A")
+    manifest = json.loads((GENERATIONS / generation / "manifest.json").read_text(encoding="utf-8"))
+    for unit in HOSTS[host][1]:
+        needs = manifest["shards"][int(unit[-1])]["memory_bytes"] + 512 * 2**20
+        limit = unit_properties(host, f"{unit}.service", "MemoryMax")["MemoryMax"]
+        assert int(limit) == needs, unit
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/health"])

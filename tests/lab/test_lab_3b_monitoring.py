@@ -1,46 +1,19 @@
 """A replica dies and an alert fires; it comes back and the alert ends."""
 
 import json
-import time
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import pytest
 import requests
-from lab_hosts import HOSTS, run_on
+from lab_hosts import EDGES, HOSTS, run_on
 from lab_plays import URL
+from lab_prometheus import firing, values, wait
 
-PROMETHEUS = "http://127.0.0.1:9090/api/v1"
-WATCHER = "edge-1"
 HOST, UNIT = "shard-b", "askfleet-shard@1"
 GATEWAY = "gateway-1"
-SECONDS = 30.0  # scraped every 2 s, fires after 4 s; this machine may be busy
-
-
-def prometheus(path: str) -> Any:
-    """What Prometheus answers on its own host: it listens nowhere else."""
-    return json.loads(run_on(WATCHER, "curl", "--silent", "--get", f"{PROMETHEUS}/{path}"))["data"]
-
-
-def values(expression: str) -> list[tuple[dict[str, str], float]]:
-    found = prometheus(f"query?query={requests.utils.quote(expression)}")["result"]
-    return [(one["metric"], float(one["value"][1])) for one in found]
-
-
-def firing() -> set[str]:
-    """The alerts that fire, each with the unit or instance that it names."""
-    alerts = [one for one in prometheus("alerts")["alerts"] if one["state"] == "firing"]
-    labels = [one["labels"] for one in alerts]
-    return {f"{one['alertname']} {one.get('unit') or one.get('instance', '')}" for one in labels}
-
-
-def wait(condition: Callable[[], bool]) -> float:
-    """Seconds until it came true."""
-    begun = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begun < SECONDS, f"still not so; firing: {firing()}"
-        time.sleep(0.5)
-    return time.monotonic() - begun
+DASHBOARD = Path(__file__).parents[2] / "docs/grafana-dashboard.json"
+# Nothing of theirs has happened yet, or nothing is wrong: no alert, no question without a shard.
+SILENT = {"ALERTS", "askfleet_gateway_shard_missing_total"}
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +29,7 @@ def test_everything_of_the_inventory_is_watched_and_answers():
     services = [labels["unit"] for labels, _ in values('up{job="askfleet"}')]
     assert len(services) == sum(len(units) for _, units in HOSTS.values())
     assert values("probe_success")[0][1] == 1
+    assert {labels["host"] for labels, _ in values('up{job="mtail"}')} == set(EDGES)
 
 
 def test_what_gateways_serve_is_told(corpora):
@@ -75,6 +49,31 @@ def test_a_lost_replica_fires_an_alert_and_its_return_ends_it(tell):
     ended = wait(lambda: not firing())
     tell(f"fired after {fired:.1f} s, ended {ended:.1f} s after the start")
     assert not others, "the other replica takes the traffic"
+
+
+def test_what_the_edge_answers_itself_is_told():
+    """No gateway sees a request that is too long."""
+
+    def told() -> float:
+        found = values('sum(nginx_edge_answers_total{status="414"})')
+        return found[0][1] if found else 0.0
+
+    before = told()
+    assert requests.get(f"{URL}/v1/search?q={'a' * 9000}", timeout=10).status_code == 414
+    wait(lambda: told() == before + 1)
+
+
+def test_every_chart_of_the_dashboard_has_something_to_show():
+    """Grafana asks Prometheus these expressions; a wrong name or label shows nothing."""
+    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    asked = [t["expr"] for panel in dashboard["panels"] for t in panel.get("targets", [])]
+    assert len(asked) > 20
+    for number in range(20):
+        requests.get(f"{URL}/v1/search?q=question+{number}", timeout=10).raise_for_status()
+    wait(lambda: values("sum(rate(askfleet_gateway_questions_total[1m]))")[0][1] > 0)
+    for expression in asked:
+        if not any(name in expression for name in SILENT):
+            assert values(expression.replace("$__rate_interval", "1m")), expression
 
 
 def test_metrics_are_not_public():

@@ -58,7 +58,8 @@ def askfleet_firewall_errors(groups: Groups, hostvars: Mapping[str, Settings]) -
     """
     hosts = dict.fromkeys(host for members in groups.values() for host in members)
     known = [host for host in hosts if host in hostvars]
-    fleet = {h for g in ("edge", "gateways", "encoders", "shards") for h in groups.get(g, ())}
+    serving = ("edge", "gateways", "encoders", "shards", MONITORING)
+    fleet = {host for group in serving for host in groups.get(group, ())}
     walled = [host for host in known if _is_on(hostvars[host])]
     relied_on = walled or any(
         hostvars[host].get("askfleet_api_keys")

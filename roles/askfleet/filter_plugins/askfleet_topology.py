@@ -10,14 +10,16 @@ Settings = Mapping[str, Any]
 
 _DATA_DIR = "/srv/askfleet"
 _RUN_DIR = "/run/askfleet"
-# Debian's own: prometheus-node-exporter, everywhere; prometheus-blackbox-exporter, on loopback.
+# Debian's own: prometheus-node-exporter and mtail; prometheus-blackbox-exporter, on loopback.
 _NODE_PORT = 9100
+_MTAIL_PORT = 3903
 _PROBE_PORT = 9115
 
 
 _WATCHING = {
     "nginx": "nginx's metrics (askfleet_nginx_metrics_port)",
     "node": "prometheus-node-exporter",
+    "mtail": "mtail, which counts the edge's answers",
     "prometheus": "prometheus (askfleet_prometheus_port)",
     "probe": "prometheus-blackbox-exporter",
 }
@@ -160,6 +162,8 @@ def askfleet_topology(
             found["nginx"] = get(host, "nginx_metrics_port")
         if monitoring and (host in edges or host in monitoring):
             found["node"] = _NODE_PORT
+        if monitoring and host in edges:
+            found["mtail"] = _MTAIL_PORT
         return found
 
     return {

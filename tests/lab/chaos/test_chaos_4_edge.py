@@ -1,10 +1,10 @@
-"""The edge that has the users' address dies; the other takes it over, and gives it back."""
+"""The edge that has the users' address dies or hangs; another takes it over, and gives it back."""
 
 import time
 
 import requests
 from chaos_wait import until, until_well
-from lab_breaks import kill_host, revive
+from lab_breaks import kill_host, revive, signal_unit
 from lab_hosts import ADDRESS, EDGES, run_on
 from lab_plays import URL
 
@@ -45,5 +45,20 @@ def test_the_edge_dies(tell):
     until_well()
     back = until(lambda: has_address(EDGES[0]) and not has_address(EDGES[1]))
     tell(f"no answer for {gone:.2f} s; it has the address again {back:.1f} s after it was up")
+    assert taken
+    assert 0.0 < gone < PATIENCE
+
+
+def test_nginx_hangs_on_the_edge(tell):
+    """Its kernel still accepts for it, so only who waits for an answer sees it."""
+    until_well()
+    until(lambda: has_address(EDGES[0]))
+    try:
+        gone = silence(lambda: signal_unit(EDGES[0], "nginx.service", "STOP"))
+        taken = has_address(EDGES[1]) and not has_address(EDGES[0])
+    finally:
+        signal_unit(EDGES[0], "nginx.service", "CONT")
+    back = until(lambda: has_address(EDGES[0]) and not has_address(EDGES[1]))
+    tell(f"no answer for {gone:.2f} s; it has the address again {back:.1f} s after it went on")
     assert taken
     assert 0.0 < gone < PATIENCE
