@@ -33,10 +33,12 @@ def firing() -> set[str]:
     return {f"{one['alertname']} {one.get('unit') or one.get('instance', '')}" for one in labels}
 
 
-def wait(condition: Callable[[], bool], seconds: float = SECONDS) -> float:
-    """Seconds until it came true."""
+def wait(
+    condition: Callable[[], bool], what: Callable[[], str] = lambda: f"firing: {firing()}"
+) -> float:
+    """Seconds until it came true; ``what`` says what is the matter when it does not."""
     begun = time.monotonic()
     while not condition():
-        assert time.monotonic() - begun < seconds, f"still not so; firing: {firing()}"
+        assert time.monotonic() - begun < SECONDS, f"still not so; {what()}"
         time.sleep(0.5)
     return time.monotonic() - begun

@@ -1,6 +1,7 @@
 """A replica dies and an alert fires; it comes back and the alert ends."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from lab_prometheus import firing, values, wait
 HOST, UNIT = "shard-b", "askfleet-shard@1"
 GATEWAY = "gateway-1"
 DASHBOARD = Path(__file__).parents[2] / "docs/grafana-dashboard.json"
-# Nothing of theirs has happened yet, or nothing is wrong: no alert, no question without a shard.
-SILENT = {"ALERTS", "askfleet_gateway_shard_missing_total"}
+# Nothing is wrong: no alert, no question without a shard. And node_exporter leaves out a root that
+# is a directory of another machine, as nspawn's hosts have.
+SILENT = {"ALERTS", "askfleet_gateway_shard_missing_total", "node_filesystem_avail_bytes"}
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +30,8 @@ def test_everything_of_the_inventory_is_watched_and_answers():
     assert watched == set(HOSTS)
     services = [labels["unit"] for labels, _ in values('up{job="askfleet"}')]
     assert len(services) == sum(len(units) for _, units in HOSTS.values())
+    started = values('process_start_time_seconds{job="askfleet"}')  # RestartLoop looks at these
+    assert sorted(labels["unit"] for labels, _ in started) == sorted(services)
     assert values("probe_success")[0][1] == 1
     assert {labels["host"] for labels, _ in values('up{job="mtail"}')} == set(EDGES)
 
@@ -68,12 +72,19 @@ def test_every_chart_of_the_dashboard_has_something_to_show():
     dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     asked = [t["expr"] for panel in dashboard["panels"] for t in panel.get("targets", [])]
     assert len(asked) > 20
-    for number in range(20):
-        requests.get(f"{URL}/v1/search?q=question+{number}", timeout=10).raise_for_status()
-    wait(lambda: values("sum(rate(askfleet_gateway_questions_total[1m]))")[0][1] > 0)
-    for expression in asked:
-        if not any(name in expression for name in SILENT):
-            assert values(expression.replace("$__rate_interval", "1m")), expression
+    left = {
+        expression.replace("$__rate_interval", "1m")
+        for expression in asked
+        if not any(name in expression for name in SILENT)
+    }
+
+    def shown() -> bool:
+        """A rate takes two looks at what is still counted between them."""
+        requests.get(f"{URL}/v1/search?q=charts&cache=0", timeout=10).raise_for_status()
+        left.difference_update([one for one in left if values(one)])
+        return not left
+
+    wait(shown, what=lambda: str(left))
 
 
 def test_metrics_are_not_public():
@@ -83,10 +94,11 @@ def test_metrics_are_not_public():
 
 def test_a_request_id_comes_through_nginx_to_the_journal_of_a_shards_host():
     """Asked at the pool of a gateway host for a generation that no shard has: refused and told."""
-    asked = ["--header", "X-Request-ID: lab-3b", "--data", "x", "http://127.0.0.1:6200/search?k=1"]
+    name = f"lab-3b-{time.time_ns()}"
+    asked = ["--header", f"X-Request-ID: {name}", "--data", "x", "http://127.0.0.1:6200/search?k=1"]
     run_on(GATEWAY, "curl", "--silent", *asked)
     journal = ["journalctl", "--unit=askfleet-shard@0", "--output=cat", "--priority=warning"]
     owners = [host for host, (_, units) in HOSTS.items() if "askfleet-shard@0" in units]
     lines = [json.loads(line) for host in owners for line in run_on(host, *journal).splitlines()]
-    (line,) = [one for one in lines if one.get("request_id") == "lab-3b"]
+    (line,) = [one for one in lines if one.get("request_id") == name]
     assert (line["unit"], line["status"], line["code"]) == ("shard-0", 409, "generation_not_loaded")
