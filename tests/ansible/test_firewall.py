@@ -76,6 +76,7 @@ def test_a_service_accepts_who_uses_it(specs: Any, host: str, wanted: dict[str, 
             {"edge-1": {"ansible_host": "edge.example"}},
             ["edge-1", "askfleet_address", "edge.example"],
         ),
+        ({"watcher": {"ansible_host": "watch.example"}}, ["watcher", "watch.example"]),
         ({"shard-a": {"askfleet_controllers": ["here"]}}, ["askfleet_controllers", "here"]),
         (
             {"shard-a": {"askfleet_controllers": ["192.0.2.1/24"]}},

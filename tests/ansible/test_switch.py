@@ -86,6 +86,20 @@ def test_a_shard_gets_the_memory_that_its_generations_need(host: FakeHost) -> No
     ]
 
 
+@pytest.mark.parametrize(("kind", "own"), [("gateway", 512 << 20), ("encoder", 1024 << 20)])
+def test_others_get_the_memory_of_the_files_that_they_load(
+    host: FakeHost, kind: str, own: int
+) -> None:
+    services = running(host, kind)
+    for name, needs in ((OLD, 100), (NEW, 10)):
+        place = Path(host.place(kind, name), *(["routing"] if kind == "gateway" else []))
+        place.mkdir(parents=True)
+        (place / "some.npy").write_bytes(bytes(needs))
+    assert switch(host, *services, to=(NEW, OLD))["changed"]
+    (limit,) = [call.partition("[")[0].split()[2:] for call in host.calls("systemctl set-property")]
+    assert limit == [f"askfleet-{kind}.service", f"MemoryMax={own + 110}"]
+
+
 def test_an_encoder_goes_forward(host: FakeHost) -> None:
     services = running(host, "encoder")
     assert switch(host, *services, to=(NEW, OLD))["changed"]

@@ -31,9 +31,9 @@ DOCUMENTATION = r"""
 module: askfleet_switch
 short_description: Flip the links of one kind of service on a host, and prove that it serves
 description:
-  - Verifies the part, then flips. Encoders and shards are drained and restarted, a shard with the
-    memory that its generations need; a gateway that runs is asked the canaries of the new
-    generation first and then follows its link without a restart.
+  - Verifies the part, then flips. Encoders and shards are drained and restarted; a gateway that
+    runs is asked the canaries of the new generation first and then follows its link without a
+    restart. What a service may have of memory follows what it is to load.
   - When a step fails, the links go back and the services serve what they served; the module then
     fails with step and reason. Every flip is noted in the host's journal. One switch at a time goes
     on on a host.
@@ -156,7 +156,7 @@ class Switch:
         if self._follows():
             self._command("ask the canaries", self._params["canary"])
             self._touched = True
-            point_links(self._links, self._to)
+            self._change(self._to)
             self._wait(self._to)
             return
         check_startable(self._services)
@@ -176,7 +176,7 @@ class Switch:
                 point_links(self._links, self.before)
                 stop(self._services)
             elif self._follows():
-                point_links(self._links, self.before)
+                self._change(self.before)
                 self._wait(self.before)
             else:
                 self._restart(self.before)
