@@ -86,9 +86,11 @@ def test_a_shard_gets_the_memory_that_its_generations_need(host: FakeHost) -> No
     ]
 
 
-@pytest.mark.parametrize(("kind", "own"), [("gateway", 512 << 20), ("encoder", 1024 << 20)])
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("gateway", (2048 << 20) + 110), ("encoder", (1024 << 20) + 330)]
+)
 def test_others_get_the_memory_of_the_files_that_they_load(
-    host: FakeHost, kind: str, own: int
+    host: FakeHost, kind: str, limit: int
 ) -> None:
     services = running(host, kind)
     for name, needs in ((OLD, 100), (NEW, 10)):
@@ -96,8 +98,17 @@ def test_others_get_the_memory_of_the_files_that_they_load(
         place.mkdir(parents=True)
         (place / "some.npy").write_bytes(bytes(needs))
     assert switch(host, *services, to=(NEW, OLD))["changed"]
-    (limit,) = [call.partition("[")[0].split()[2:] for call in host.calls("systemctl set-property")]
-    assert limit == [f"askfleet-{kind}.service", f"MemoryMax={own + 110}"]
+    (told,) = [call.partition("[")[0].split()[2:] for call in host.calls("systemctl set-property")]
+    assert told == [f"askfleet-{kind}.service", f"MemoryMax={limit}"]
+
+
+def test_a_previous_that_is_gone_needs_no_memory(host: FakeHost) -> None:
+    services = running(host, "shard", 0)
+    place = Path(host.place("shard", NEW))
+    place.mkdir()
+    (place / "manifest.json").write_text(json.dumps({"shards": [{"memory_bytes": 10}]}))
+    switch(host, *services, to=(NEW, OLD))
+    assert f"MemoryMax={(512 << 20) + 10}" in host.calls("systemctl set-property")[0]
 
 
 def test_an_encoder_goes_forward(host: FakeHost) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,18 +47,21 @@ def test_each_host_holds_its_own_part_and_nothing_else(corpora):
             assert all(path.startswith(f"models/{model}/") for path in held), host
 
 
+def size(directory: Path) -> int:
+    return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+
+
 def test_a_service_may_have_the_memory_that_what_it_loads_needs(corpora):
     (generation,) = corpora.ids("A")
     place = GENERATIONS / generation
     manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
     needs = {f"askfleet-shard@{n}": s["memory_bytes"] for n, s in enumerate(manifest["shards"])}
-    needs["askfleet-gateway"] = sum(file.stat().st_size for file in (place / "routing").iterdir())
+    needs["askfleet-gateway"] = size(place / "routing")
+    needs["askfleet-encoder"] = 3 * size(corpora.model)
     for host, unit in ((host, unit) for host, (_, units) in HOSTS.items() for unit in units):
         shown = unit_properties(host, f"{unit}.service", "MemoryMax")["MemoryMax"]
-        if unit == "askfleet-encoder":  # it has the files of every precision
-            assert 2**30 < int(shown) < 2**30 + 500 * 2**20
-        else:
-            assert int(shown) == needs[unit] + 512 * 2**20, (host, unit)
+        own = 2**29 if "shard" in unit else 2**31 if "gateway" in unit else 2**30
+        assert int(shown) == own + needs[unit], (host, unit)
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/health"])

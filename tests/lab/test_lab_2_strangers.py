@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from lab_hosts import EDGES, HOSTS, NAMESPACE, host_processes, run_on, unit_properties
+from lab_load import Load
 from lab_plays import NAME, SUBNET, play
 
 STRANGER = f"{SUBNET}.99"
@@ -61,6 +63,18 @@ def test_a_stopped_firewall_would_be_seen():
     finally:
         run_on("shard-a", "systemctl", "start", "nftables-askfleet.service")
     assert scan(STRANGER, 7200, 7201, "shard-a")["shard-a"] == []
+
+
+def test_rules_go_and_come_under_load(corpora, tell):
+    """The kernel knows no connection from before its rules, and cuts none of them off."""
+    with Load(corpora.by_id("A")) as load:
+        play("site.yml", "-e", "askfleet_firewall=false").succeeded()
+        assert scan(STRANGER, 7200, 7201, "shard-a")["shard-a"] == [7200, 7201]
+        play("site.yml").succeeded()
+        time.sleep(3)
+    assert scan(STRANGER, 7200, 7201, "shard-a")["shard-a"] == []
+    tell(load)
+    load.check()
 
 
 def test_rules_that_would_shut_the_controller_out_are_refused():

@@ -1,13 +1,14 @@
 """A replica dies and an alert fires; it comes back and the alert ends."""
 
 import json
+import socket
 import time
 from pathlib import Path
 
 import pytest
 import requests
 from lab_hosts import EDGES, HOSTS, run_on
-from lab_plays import URL
+from lab_plays import PORT, URL
 from lab_prometheus import firing, values, wait
 
 HOST, UNIT = "shard-b", "askfleet-shard@1"
@@ -56,13 +57,16 @@ def test_a_lost_replica_fires_an_alert_and_its_return_ends_it(tell):
 
 
 def test_what_the_edge_answers_itself_is_told():
-    """No gateway sees a request that is too long."""
+    """No gateway sees a request that is too long; what cannot be decoded ends no log."""
 
     def told() -> float:
         found = values('sum(nginx_edge_answers_total{status="414"})')
         return found[0][1] if found else 0.0
 
     before = told()
+    with socket.create_connection(("127.0.0.1", PORT), timeout=10) as raw:
+        raw.sendall(b"GET /v1/\xff\xef\xbf\xbd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert raw.recv(100)
     assert requests.get(f"{URL}/v1/search?q={'a' * 9000}", timeout=10).status_code == 414
     wait(lambda: told() == before + 1)
 
