@@ -13,6 +13,7 @@ from app.config import ShardConfig
 from app.errors import GenerationError, ProblemError
 from app.generation.shard_part import Hit, ShardPart
 from app.generation.store import served
+from app.service.caller import check_waits
 from app.service.health import json_response, new_service
 from app.service.lifecycle import Lifecycle
 from app.service.whole_body import read_body
@@ -100,6 +101,7 @@ def create_app(config: ShardConfig) -> Flask:
         k = request.args.get("k", default=0, type=int)
         if not 1 <= k <= MAX_K:
             raise ProblemError(400, "bad_k", f"k must be 1 to {MAX_K}", field="k")
+        check_waits(request.environ)
         hits = part.search(queries, k)
         searches.inc(len(queries))
         return json_response(

@@ -7,6 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import jinja2
 import pytest
 from ansible_sources import ROOT, Run
 
@@ -96,6 +97,14 @@ def test_units_are_exposed_little(kind: str, request: pytest.FixtureRequest) -> 
         done = run(*judge, "15", unit)
         assert done.returncode == 0, done.stdout + done.stderr
         assert run(*judge, "5", unit).returncode != 0, "the threshold is not looked at"
+
+
+def test_the_firewalls_unit_is_exposed_little(tmp_path: Path) -> None:
+    text = (ROOT / "templates/systemd/nftables-askfleet.service.j2").read_text()
+    unit = tmp_path / "nftables-askfleet.service"
+    unit.write_text(jinja2.Template(text).render(firewall_rules="/etc/askfleet.nft"))
+    done = run("systemd-analyze", "security", "--offline=true", "--threshold", "15", unit)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_systemd_accepts_the_directories(edge: Path, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """Every route with every fault: a problem body that names the field, never a 500."""
 
 import json
+import socket
 from typing import Any
 
 import pytest
 from contract import Process, Search, check_problem, read
 from local_fleet import LocalFleet
+
+from app.wire import vectors_to_bytes
 
 FORM = "application/x-www-form-urlencoded"
 # route -> the member that holds the questions
@@ -247,6 +250,18 @@ def test_a_body_too_large(fleet: LocalFleet, service: str, path: str, limit: int
     answer = client.post(url, data=b"x" * (limit + 1), headers=headers)
     check_problem(answer, 413, "request_entity_too_large")
     assert client.post(url, data=b"x" * limit, headers=headers).status_code != 413
+
+
+def test_nothing_is_searched_for_who_has_gone(fleet: LocalFleet) -> None:
+    url = f"/search?generation={fleet.generation.manifest.id}&k=1"
+    headers = {"Askfleet-Model": fleet.generation.manifest.model.fingerprint}
+    body = vectors_to_bytes(fleet.generation.vectors[:1])
+    ours, theirs = socket.socketpair()
+    with ours:
+        given: Any = {"data": body, "headers": headers, "environ_base": {"gunicorn.socket": ours}}
+        assert fleet.clients["shard"].post(url, **given).status_code == 200
+        theirs.close()
+        check_problem(fleet.clients["shard"].post(url, **given), 408, "caller_gone")
 
 
 # --- content types ---------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from lab_plays import NAME, SUBNET, play
 STRANGER = f"{SUBNET}.99"
 CONTROLLER = f"{SUBNET}.1"
 SCAN = Path(__file__).with_name("lab_scan.py")
-PORTS = 10_000
+PORTS = 65_535  # of TCP
 UNITS = [(host, unit) for host, (_, units) in HOSTS.items() for unit in units]
 
 
@@ -36,7 +36,7 @@ def scan(source: str, first: int, last: int, *hosts: str) -> dict[str, list[int]
     """Host -> the ports that accept a connection from an address."""
     command = [sys.executable, SCAN, source, str(first), str(last), *map(address, hosts)]
     done = subprocess.run(
-        ["nsenter", f"--net={NAMESPACE}", *command], capture_output=True, text=True, timeout=120
+        ["nsenter", f"--net={NAMESPACE}", *command], capture_output=True, text=True, timeout=400
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -96,6 +96,23 @@ def test_metrics_are_not_public():
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
+def test_a_request_id_says_which_replicas_a_question_has_met():
+    """In the access logs of nginx: at the edge, and before each replica."""
+    name = f"lab-3b-{time.time_ns()}"
+    asked = requests.get(
+        f"{URL}/v1/search?q=who&probe=all&cache=0", headers={"X-Request-ID": name}, timeout=10
+    )
+    assert asked.headers["X-Request-ID"] == name
+    log = ["grep", "--no-filename", name, "/var/log/nginx/access.log"]
+    hosts = {*EDGES, "gateway-1", "gateway-2"}
+    lines = [
+        json.loads(line) for host in hosts for line in run_on(host, *log, check=False).splitlines()
+    ]
+    met = {line["server"] for line in lines}
+    assert met == {"edge", "encoder", *(f"shard-{number}" for number in range(4))}
+    assert all(line["upstream"] for line in lines)
+
+
 def test_a_request_id_comes_through_nginx_to_the_journal_of_a_shards_host():
     """Asked at the pool of a gateway host for a generation that no shard has: refused and told."""
     name = f"lab-3b-{time.time_ns()}"

@@ -212,6 +212,22 @@ def test_who_asks_too_much_is_told_to_wait(stack: Stack, headers, least, most):
     assert ask(stack, "GET", "/livez").status == 200
 
 
+def test_one_key_has_one_allowance_however_it_is_written(stack: Stack):
+    """What a gateway takes for the same key, the edge counts as the same."""
+    quiet()
+    written = [
+        {"Authorization": f"Bearer {KEY}", "X_API_Key": "first"},
+        {"Authorization": f"bEARER  \t {KEY}", "X_API_Key": "second"},
+        {"Authorization": "Basic third", "X_API_Key": KEY},
+    ]
+    for headers in written:
+        assert statuses(stack, 1, "/v1/search?q=a", **headers)[0].status == 200
+    quiet()
+    answers = [answer for headers in written for answer in statuses(stack, 40, "/livez", **headers)]
+    assert {answer.status for answer in answers} == {200, 429}
+    assert 11 <= len([answer for answer in answers if answer.status == 200]) <= 30
+
+
 @pytest.mark.parametrize(
     "part",
     [

@@ -53,6 +53,22 @@ def test_every_relative_link_resolves(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_row_of_a_table_has_its_cells(page: Path) -> None:
+    """A line without its bar, or a cell too many, takes a row away from who reads."""
+    broken, cells = [], 0
+    for line in [*page.read_text().splitlines(), ""]:
+        bare = re.sub(r"`[^`]*`|\\\|", "", line)
+        if cells and line.strip() and not line.startswith("#"):
+            if not line.startswith("|") or bare.count("|") != cells:
+                broken.append(line[:80])
+        elif line.startswith("|"):
+            cells = bare.count("|")
+        else:
+            cells = 0
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_make_target_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     lines = re.findall(r"^ {4}make ([a-z][a-z -]*)", page.read_text(), re.MULTILINE)

@@ -1,5 +1,6 @@
 """A search with a fake fleet at the seam: who is asked, what is merged, what a loss leaves."""
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -118,6 +119,20 @@ def test_each_question_asks_its_own_shards(pool: ThreadPoolExecutor) -> None:
     assert ids(result) == [["d3"], ["d0"], ["d3"]]
     assert sorted(fleet.asked) == [(0, 1), (3, 2)], "one call per shard, whatever the questions"
     assert [query.missing for query in result.queries] == [[], [], []]
+
+
+def test_shards_are_asked_side_by_side(pool: ThreadPoolExecutor) -> None:
+    searcher, fleet = four(pool)
+    all_four, search = threading.Barrier(4, timeout=10), fleet.search
+
+    def together(*asked: Any) -> list[list[ShardHit]]:
+        all_four.wait()  # broken where they come one after the other
+        return search(*asked)
+
+    fleet.search = together  # type: ignore[method-assign]
+    result = searcher.search(SearchRequest(("north",), probe="all"), call())
+    assert sorted(shard for shard, _ in fleet.asked) == [0, 1, 2, 3]
+    assert result.queries[0].missing == []
 
 
 @pytest.mark.parametrize(("probe", "fan_out"), [("auto", 1), (1, 1), (3, 3), (9, 4), ("all", 4)])

@@ -158,3 +158,13 @@ def test_an_index_of_distances_is_refused(tmp_path: Path) -> None:
     write_index(index, tmp_path / "index.faiss")
     with pytest.raises(GenerationError, match="does not score by inner product"):
         ShardIndex.load(tmp_path / "index.faiss", dim=DIM, count=4)
+
+
+def test_the_file_is_mapped_not_read(tmp_path: Path) -> None:
+    index = faiss.IndexFlatIP(DIM)
+    index.add(unit(np.random.default_rng(7), 500))
+    path = tmp_path / "mapped.faiss"
+    write_index(index, path)
+    loaded = ShardIndex.load(path, dim=DIM, count=500)
+    assert str(path) in Path("/proc/self/maps").read_text(encoding="utf-8")
+    assert loaded.count == 500
