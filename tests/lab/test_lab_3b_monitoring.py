@@ -104,13 +104,16 @@ def test_a_request_id_says_which_replicas_a_question_has_met():
     )
     assert asked.headers["X-Request-ID"] == name
     log = ["grep", "--no-filename", name, "/var/log/nginx/access.log"]
-    hosts = {*EDGES, "gateway-1", "gateway-2"}
-    lines = [
-        json.loads(line) for host in hosts for line in run_on(host, *log, check=False).splitlines()
-    ]
-    met = {line["server"] for line in lines}
-    assert met == {"edge", "encoder", *(f"shard-{number}" for number in range(4))}
-    assert all(line["upstream"] for line in lines)
+    wanted = {"edge", "encoder", *(f"shard-{number}" for number in range(4))}
+
+    def met() -> dict[str, str]:
+        """Server -> whom it asked; nginx writes its line when it has answered."""
+        told = [run_on(host, *log, check=False) for host in {*EDGES, "gateway-1", "gateway-2"}]
+        lines = [json.loads(line) for line in "".join(told).splitlines()]
+        return {line["server"]: line["upstream"] for line in lines}
+
+    wait(lambda: met().keys() == wanted, what=lambda: str(met()))
+    assert all(met().values())
 
 
 def test_a_request_id_comes_through_nginx_to_the_journal_of_a_shards_host():
