@@ -85,6 +85,7 @@ def test_every_chart_of_the_dashboard_has_something_to_show():
     def shown() -> bool:
         """A rate takes two looks at what is still counted between them."""
         requests.get(f"{URL}/v1/search?q=charts&cache=0", timeout=10).raise_for_status()
+        assert requests.get(f"{URL}/v1/search?q=charts&k=0", timeout=10).status_code == 400
         left.difference_update([one for one in left if values(one)])
         return not left
 
