@@ -14,13 +14,14 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-NAME = "askfleet-test"
+# Two checkouts can test side by side: each with a lab's name and a port of its own.
+NAME = os.environ.get("ASKFLEET_TEST_LAB_NAME", "askfleet-test")
 SUBNET = "198.18.1"
-PORT = 8081
+PORT = int(os.environ.get("ASKFLEET_TEST_LAB_PORT", "8081"))
 LOGS = REPO / "var/test/lab/plays"  # what every play has said, for who repairs
 URL = f"http://127.0.0.1:{PORT}"
 
-# Always this lab, whatever the caller's shell says: the tests take it down.
+# Always this lab, whatever ASKFLEET_LAB_NAME says: the tests take it down.
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
     "ASKFLEET_LAB_NAME": NAME,
