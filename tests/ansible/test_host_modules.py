@@ -267,6 +267,7 @@ def seal(directory: Path, files: dict[str, str], record: str, **more: Any) -> di
 def look(host: FakeHost, *services: Json, **more: Any) -> dict[str, Any]:
     params = {
         "services": list(services),
+        "nginx": str(host.root / "nginx.conf"),
         "data_dir": str(host.data),
         "install_dir": str(host.root / "opt"),
         "state_dir": str(host.state),
@@ -411,6 +412,42 @@ def test_a_look_tells_room_and_releases(host: FakeHost) -> None:
     assert 0 < found["memory"]["available"] <= found["memory"]["total"]
 
 
+NGINX = """
+http {
+upstream pool_shard_0 {
+    server FIRST max_fails=1 fail_timeout=2s;
+    server SECOND max_fails=1 fail_timeout=2s;
+    server FIRST max_fails=0 backup;
+    server SECOND max_fails=0 backup;
+    keepalive 32;
+}
+upstream gateways {
+    server FIRST max_fails=1 fail_timeout=2s;
+}
+server { listen 80; }
+}
+"""
+
+
+def test_a_look_asks_the_replicas_that_nginx_asks(host: FakeHost) -> None:
+    """Those of hosts that have left the inventory too."""
+    services = [host.service("shard", number) for number in (0, 1)]
+    first, second = (f"127.0.0.1:{service['port']}" for service in services)
+    host.link("shard", IDS[1], IDS[0])
+    host.start(services[0])
+    config = host.root / "nginx.conf"
+    config.write_text(NGINX.replace("FIRST", first).replace("SECOND", second))
+    answer = {"status": "ok", "loaded": [IDS[1], IDS[0]]}
+    assert look(host, nginx=str(config))["asked"] == {
+        "shard-0": {first: answer, second: {"status": "silent", "loaded": []}},
+        "gateway": {first: answer},
+    }
+
+
+def test_a_host_without_nginx_asks_nobody(host: FakeHost) -> None:
+    assert look(host, nginx=str(host.root / "none/nginx.conf"))["asked"] == {}
+
+
 def test_a_look_tells_who_has_the_lock(host: FakeHost) -> None:
     lock(host.state / "update.lock", ANNA)
     assert look(host)["lock"] == ANNA
@@ -454,10 +491,17 @@ BOOK = """
   roles: [{role: askfleet}]
   tasks:
     - askfleet_look:
-        {services: [], data_dir: "{{ data }}", install_dir: /opt, state_dir: "{{ state }}"}
+        {services: [], data_dir: "{{ data }}", install_dir: /opt, state_dir: "{{ state }}", nginx: /none}
     - askfleet_lock: {path: "{{ state }}/update.lock", holder: {run: r-1}}
     - askfleet_place: {staged: "{{ data }}/.staging-x", path: "{{ data }}/x", verify: ["true"]}
     - askfleet_prune: {data_dir: "{{ data }}", state_dir: "{{ state }}", keep: 1}
+    - askfleet_retire:
+        services: []
+        install_dir: /opt
+        config_dir: /etc
+        data_dir: "{{ state }}"
+        unit_dir: "{{ state }}"
+        state_dir: "{{ state }}"
     - askfleet_switch:
         kind: shard
         services: []
@@ -476,7 +520,7 @@ def test_ansible_finds_and_runs_every_module(host: FakeHost, play: Run) -> None:
     )
     python = f"ansible_python_interpreter={sys.executable}"
     done = play("-i", "localhost,", "-c", "local", "-e", python, "--check", book)
-    assert "ok=5    changed=3    unreachable=0    failed=0" in done.stdout, (
+    assert "ok=6    changed=3    unreachable=0    failed=0" in done.stdout, (
         done.stdout + done.stderr
     )
     assert host.snapshot() == before

@@ -49,6 +49,8 @@ class Rollouts:
     def serve(self) -> None:
         """There is something to serve, and it is served."""
         self.host.link("shard", GENERATION)
+        for service in self.services:
+            (Path(self.host.place("shard", GENERATION)) / service["part"]).mkdir(parents=True)
         self.host.start(*self.services)
 
     def roll(self, release: str, *, check: bool = False, **more: Any) -> dict[str, Any]:
@@ -170,17 +172,36 @@ def test_an_interrupted_rollout_is_made_good(served: Rollouts) -> None:
     assert served.roll(NEW)["restarted"] == ["shard-0", "shard-1"]
 
 
-def test_units_that_left_are_stopped_and_removed(served: Rollouts) -> None:
+def test_a_host_that_only_loses_a_service_restarts_nothing(served: Rollouts) -> None:
     stays = served.services[:1]
     served.write("first", stays)
-    assert served.roll(OLD, services=stays)["changed"]
-    [call] = served.host.calls("systemctl disable --now")
-    assert call.index(".socket") < call.index("@1.service"), "a socket would start it again"
-    assert {path.name for path in served.units.iterdir()} == {
-        "askfleet-shard@0.service",
-        "askfleet-shard@0.socket",
-    }
-    assert [path.name for path in served.settings.iterdir()] == ["shard-0.env"]
+    assert not served.roll(OLD, services=stays)["changed"]
+    assert served.host.calls("systemctl restart", "systemctl enable", "systemctl disable") == []
+    assert len(list(served.units.iterdir())) == 4, "what left goes last, by askfleet_retire"
+
+
+def test_a_shard_that_is_new_to_its_host_waits_for_its_data(served: Rollouts) -> None:
+    """The host serves other shards already; what it has of the generation is theirs."""
+    new = served.host.service("shard", 2)
+    served.write("first", [*served.services, new])
+    told = served.roll(OLD, services=[*served.services, new], drain=[])
+    assert told["restarted"] == ["shard-2"]
+    assert served.host.calls("systemctl enable")
+    assert not served.host.calls("systemctl restart"), "it has nothing to serve yet"
+    assert not served.roll(OLD, services=[*served.services, new])["changed"]
+
+
+def test_a_new_unit_goes_when_the_release_goes_back(served: Rollouts) -> None:
+    new = served.host.service("shard", 2)
+    served.write("of the bad release", [*served.services, new])
+    told = served.roll(BAD, services=[*served.services, new])
+    assert told["failed"]
+    assert "did not come back" not in told["msg"]
+    [disable] = served.host.calls("systemctl disable")
+    assert disable.startswith(f"systemctl disable --now {new['unit']}.socket {new['unit']}.service")
+    assert served.in_place() == {"first"}
+    last = served.host.calls("systemctl enable")[-1]
+    assert new["unit"] not in last, "systemd does not know it any more"
 
 
 def test_check_mode_touches_nothing(served: Rollouts) -> None:

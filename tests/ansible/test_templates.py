@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -134,6 +135,16 @@ def test_pools_name_every_replica(gateway: Path) -> None:
         assert first == last == replicas
     assert "listen 127.0.0.1:6203;" in text
     assert "non_idempotent" in text
+
+
+def test_a_look_reads_the_pools_as_the_template_writes_them(gateway: Path, edge: Path) -> None:
+    pools = importlib.import_module("ansible.module_utils.askfleet_pools")
+    found = pools.replicas(gateway / "nginx.conf")
+    assert set(found) == {"encoder", "shard-0", "shard-1", "shard-2", "shard-3"}
+    assert found["shard-2"] == ["198.18.0.32:7202", "198.18.0.33:7202"]
+    assert pools.replicas(edge / "nginx.conf") == {
+        "gateway": ["198.18.0.11:7000", "198.18.0.12:7000"]
+    }
 
 
 def test_pools_offer_their_replicas_one_by_one(gateway: Path) -> None:

@@ -19,6 +19,10 @@ echo "systemctl $* [$(ls ROOT/drain | xargs)]" >> ../calls
 links() { kind=${1#askfleet-}; echo "ROOT/data/${kind%%[@.]*}"; }
 name() { basename "$(readlink "$1" || echo "")"; }
 verb=$1; shift
+case "$verb $*" in
+daemon-reload*) ;;
+*" ") echo "Too few arguments." >&2; exit 1 ;;
+esac
 case $verb in
 show)
   shift
@@ -92,6 +96,7 @@ class FakeHost:
             "unit": unit,
             "kind": kind,
             "shard": shard,
+            "part": None if shard is None else f"shard-{shard:03d}",
             "url": url,
             "port": int(url.rpartition(":")[2]),
             "links": str(self.data / kind),

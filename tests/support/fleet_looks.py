@@ -32,12 +32,20 @@ MODEL_SIZES = {"model.json": 7, "model.onnx": 80_000_000}
 MEMORY = [540_000, 6_000_000]
 
 
-def fleet_of(groups: dict[str, list[str]], shards: dict[str, list[int]]) -> dict[str, Any]:
-    """The topology of some hosts with two shards."""
+def fleet_of(
+    groups: dict[str, list[str]],
+    shards: dict[str, list[int]],
+    addresses: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """The topology of some hosts with two shards; a host's address is its name, or as given."""
     text = (ROOT / "roles/askfleet/meta/argument_specs.yml").read_text()
     specs = yaml.safe_load(text)["argument_specs"]["inventory"]["options"]
     hosts = {host for members in groups.values() for host in members}
-    hostvars = {host: {"askfleet_shard_count": 2, "shards": shards.get(host)} for host in hosts}
+    hostvars: dict[str, dict[str, Any]] = {
+        host: {"askfleet_shard_count": 2, "shards": shards.get(host)} for host in hosts
+    }
+    for host, address in (addresses or {}).items():
+        hostvars[host]["askfleet_address"] = address
     found: dict[str, Any] = _topology.askfleet_topology(groups, hostvars, specs)
     return found
 
@@ -81,10 +89,15 @@ def look(host: str, *served: str, holds: tuple[str, ...] = (), **other: Any) -> 
     The model of D is M2, of the other generations M1; an encoder is told models.
     """
     kinds = {service["kind"] for service in FLEET["hosts"][host]["services"]}
+    parts = {service["part"] for service in FLEET["hosts"][host]["services"]}
     own = [*served, *holds]
     generations = {
         name: {
-            "files": {file: info["sha256"] for file, info in files(SIZES, name).items()},
+            "files": {
+                file: info["sha256"]
+                for file, info in files(SIZES, name).items()
+                if not file.startswith("shard-") or file.partition("/")[0] in parts
+            },
             "memory": MEMORY,
             "model": M2 if name == D else M1,
             "documents": 60,
@@ -117,14 +130,34 @@ def look(host: str, *served: str, holds: tuple[str, ...] = (), **other: Any) -> 
         "disk": {"free": 10**12},
         "memory": {"available": 10**12},
         "lock": {},
+        "asked": {},
         **other,
     }
 
 
+def asked(fleet: Any, seen: dict[str, Any], host: str) -> dict[str, Any]:
+    """What nginx of a gateway host or an edge hears from the replicas of an inventory."""
+    entry, found = fleet["hosts"][host], {}
+    pools = {f"shard-{shard['id']}": shard for shard in fleet["shards"]} if entry["pools"] else {}
+    pools |= {"encoder": fleet["encoders"]} if entry["pools"] else {}
+    pools |= {"gateway": fleet["gateways"]} if entry["edge"] else {}
+    for service, pool in pools.items():
+        found[service] = {}
+        for replica, other in zip(pool["replicas"], pool["hosts"], strict=True):
+            body = seen[other]["health"][service]
+            ids = body.get("models") or body.get("generations") or {}
+            loaded = [one for one in map(ids.get, ("current", "previous")) if one]
+            found[service][replica] = {"status": body["status"], "loaded": loaded}
+    return found
+
+
 def looks(generations: tuple[str, ...] = (), models: tuple[str, ...] = ()) -> dict[str, Any]:
     """A fleet at rest: everybody serves the same."""
-    return {
+    seen = {
         host: look(host, *(models if host in GROUPS["encoders"] else generations))
         for group in ("encoders", "shards", "gateways")
         for host in GROUPS[group]
     }
+    for host, told in seen.items():
+        told["asked"] = asked(FLEET, seen, host)
+    return seen

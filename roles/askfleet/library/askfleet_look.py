@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ansible.module_utils.askfleet_host import health, notes, read_links, read_lock, unit_states
+from ansible.module_utils.askfleet_pools import ask_replicas
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -18,7 +19,7 @@ module: askfleet_look
 short_description: Look at what a host of the fleet holds and serves
 description:
   - Reads only. Links, releases, generations and models on the disk, units, /health of each service,
-    free disk and memory, the update lock and the journal of changes.
+    the replicas that nginx asks, free disk and memory, the update lock and the journal of changes.
 options:
   services:
     description: The services of this host as the topology describes them.
@@ -44,6 +45,10 @@ options:
     type: list
     elements: dict
     default: []
+  nginx:
+    description: nginx's configuration, whose upstreams say which replicas this host asks.
+    type: path
+    default: /etc/nginx/nginx.conf
   history:
     description: How many of the journal's last entries to return.
     type: int
@@ -66,7 +71,8 @@ look:
     C(release), C(releases), C(links) (by kind), C(held) (generations and models: C(files) that are
     there with their sha256, C(memory) in bytes by shard, C(model), C(documents)), C(whole) (by
     part), C(health) and C(units) (by service), C(drained) (services whose drain flag is there),
-    C(disk) and C(memory) in bytes, C(lock), C(journal).
+    C(asked) (by service and address:port, for each replica that nginx asks, C(status) and
+    C(loaded)), C(disk) and C(memory) in bytes, C(lock), C(journal).
   type: dict
   returned: success
 """
@@ -153,6 +159,7 @@ def look(params: dict) -> dict:
         "health": dict(zip([service["name"] for service in services], answers, strict=True)),
         "units": dict(zip([service["name"] for service in services], units.values(), strict=True)),
         "drained": [one["name"] for one in services if Path(one["drain_file"]).exists()],
+        "asked": ask_replicas(Path(params["nginx"])),
         "disk": disk(data),
         "memory": memory(),
         "lock": read_lock(state / "update.lock"),
@@ -169,6 +176,7 @@ def main() -> None:
             "install_dir": {"type": "path", "required": True},
             "state_dir": {"type": "path", "required": True},
             "parts": {"type": "list", "elements": "dict", "default": []},
+            "nginx": {"type": "path", "default": "/etc/nginx/nginx.conf"},
             "history": {"type": "int", "default": 0},
         },
         supports_check_mode=True,

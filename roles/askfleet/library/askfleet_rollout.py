@@ -8,7 +8,14 @@ import socket
 import time
 from pathlib import Path
 
-from ansible.module_utils.askfleet_host import host_lock, log_of, note, run, unit_states
+from ansible.module_utils.askfleet_host import (
+    host_lock,
+    log_of,
+    note,
+    run,
+    systemctl,
+    unit_states,
+)
 from ansible.module_utils.askfleet_installed import ENDS, Files
 from ansible.module_utils.askfleet_restart import StepError, check_startable, restart
 from ansible.module_utils.basic import AnsibleModule
@@ -23,7 +30,6 @@ description:
   - When one does not come back, link, units and settings go back to what they were, the services
     restart with those, and the module fails. C(state=back) does the same for a host that had been
     rolled out by this run.
-  - Units that are no longer wanted are stopped and removed.
 options:
   services:
     description: The services of this host as the topology describes them.
@@ -130,34 +136,23 @@ class Rollout:
         """Undo; returns what could not be undone, "" when everything is as it was."""
         for service in services:
             (self._applied / service["name"]).unlink(missing_ok=True)
+        new = self.files.new_units()
         try:
+            systemctl("disable", [path.name for path in new], "--now")
             self.files.put_back()
-            self._apply(services, self.files.link.readlink().name)
+            before = [one for one in services if self._unit_of(one) not in new]
+            self._apply(before, self.files.link.readlink().name)
         except (StepError, OSError) as error:
             return f"; and it did not come back: {error}"
         return ""
 
-    def retire(self) -> list[Path]:
-        """Stop and remove what is no longer wanted; sockets first, or they start services again."""
-        gone = sorted(self.files.unwanted(), key=lambda path: ENDS.index(path.suffix))
-        if gone:
-            run(["systemctl", "disable", "--now", *(path.name for path in gone)])
-        for path in gone:
-            name = path.stem.removeprefix("askfleet-").replace("@", "-")
-            (self.files.places["settings"] / f"{name}.env").unlink(missing_ok=True)
-            (self._applied / name).unlink(missing_ok=True)
-            path.unlink()
-        return gone
-
     def _apply(self, services: list[dict], release: str) -> None:
         run(["systemctl", "daemon-reload"])
         units = [f"{service['unit']}{end}" for service in services for end in ENDS]
-        status, _, errors = run(["systemctl", "enable", *units])
+        status, _, errors = systemctl("enable", units)
         if status:
             raise StepError(f"enable {' and '.join(units)}: {errors.strip()}")
         serving = [service for service in services if self._has_something(service)]
-        if not serving:
-            return
         check_startable(serving)
         self._rebind(serving)
         drain = all(service["name"] in self._params["drain"] for service in serving)
@@ -174,17 +169,22 @@ class Rollout:
             try:
                 socket.create_connection(("127.0.0.1", service["port"]), 1.0).close()
             except OSError:
-                run(
-                    ["systemctl", "stop", f"{service['unit']}.service", f"{service['unit']}.socket"]
-                )
+                systemctl("stop", [f"{service['unit']}.service", f"{service['unit']}.socket"])
 
     def _has_something(self, service: dict) -> bool:
-        return (Path(service["links"]) / "current").is_symlink()
+        """Whether there is something to serve; a shard that is new to its host has nothing yet."""
+        current = Path(service["links"]) / "current"
+        if not current.is_symlink():
+            return False
+        return not current.exists() or (current / (service["part"] or "")).exists()
+
+    def _unit_of(self, service: dict, end: str = ".service") -> Path:
+        return self.files.places["units"] / f"{service['unit']}{end}"
 
     def _fingerprint(self, service: dict) -> str:
         """What a service is started with: its release, units and settings."""
         wanted = self.files.wanted()
-        paths = [self.files.places["units"] / f"{service['unit']}{end}" for end in ENDS]
+        paths = [self._unit_of(service, end) for end in ENDS]
         paths.append(self.files.places["settings"] / f"{service['name']}.env")
         texts = [self.files.release.name.encode(), *(wanted.get(path, b"") for path in paths)]
         return hashlib.sha256(b"\0".join(texts)).hexdigest()
@@ -229,11 +229,9 @@ def act(module: AnsibleModule, rollout: Rollout) -> None:
         rollout.files.forget()
         module.exit_json(changed=True, restarted=names)
     stale = rollout.stale()
-    gone = rollout.files.unwanted()
     names = [service["name"] for service in stale]
-    if module.check_mode or not (stale or gone):
-        module.exit_json(changed=bool(stale or gone), restarted=names)
-    rollout.retire()
+    if module.check_mode or not stale:
+        module.exit_json(changed=bool(stale), restarted=names)
     start = time.monotonic()
     rollout.files.remember(run_id)
     try:

@@ -80,13 +80,19 @@ def serves(body: dict, target: str) -> bool:
     return body["status"] == "ok" and loaded(body).get("current") == Path(target).name
 
 
+def systemctl(
+    verb: str, units: Iterable[str], *options: str, timeout: float = 600.0
+) -> tuple[int, str, str]:
+    """Run systemctl on units; for no units there is nothing to do, and systemctl would refuse."""
+    names = list(units)
+    return run(["systemctl", verb, *options, *names], timeout) if names else (0, "", "")
+
+
 def unit_states(units: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return systemd's word on each unit: LoadState, ActiveState, UnitFileState, NRestarts."""
     properties = ("LoadState", "ActiveState", "UnitFileState", "NRestarts")
     names = list(units)
-    if not names:
-        return {}
-    done = run(["systemctl", "show", f"--property={','.join(properties)}", *names])
+    done = systemctl("show", names, f"--property={','.join(properties)}")
     blocks = [dict(line.split("=", 1) for line in b.splitlines()) for b in done[1].split("\n\n")]
     return dict(zip_longest(names, blocks[: len(names)], fillvalue={}))
 
@@ -107,6 +113,8 @@ def run(argv: list[str], timeout: float = 600.0) -> tuple[int, str, str]:
 def log_of(units: Iterable[str], lines: int = 15, since: float = 0.0) -> list[str]:
     """Return the end of the units' journal; `since` in seconds since 1970."""
     options = [f"--unit={unit}" for unit in units]
+    if not options:
+        return []  # without a unit, journalctl shows everything
     # With --since, --lines would be counted from there, not from the end.
     options.append(f"--since=@{int(since)}" if since else f"--lines={lines}")
     _, text, _ = run(["journalctl", "--no-pager", "--output=cat", *options])

@@ -56,6 +56,15 @@ class Files:
         marker = self._before / "run"
         return marker.exists() and marker.read_text(encoding="utf-8") == run_id
 
+    def new_units(self) -> list[Path]:
+        """Return the wanted units, sockets first, that were not in place before this run."""
+        new = [
+            path
+            for path in self.wanted()
+            if path.suffix in ENDS and not (self._before / "units" / path.name).exists()
+        ]
+        return sorted(new, key=lambda path: ENDS.index(path.suffix))
+
     def put(self) -> None:
         """Put the wanted files and the link in place."""
         for path, text in self.wanted().items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ansible.module_utils.askfleet_host import run
+from ansible.module_utils.askfleet_host import systemctl
 
 MB = 1024 * 1024
 # Of the process itself: Python, libraries, threads at work, what it remembers. Measured: 72 MB of a
@@ -42,7 +42,7 @@ def limit_memory(services: list[dict], to: dict[str, str]) -> None:
         limit = memory_max(service, [to["current"], to["previous"]])
         if limit is not None:
             unit = f"{service['unit']}.service"
-            run(["systemctl", "set-property", unit, f"MemoryMax={limit}"])
+            systemctl("set-property", [unit, f"MemoryMax={limit}"])
 
 
 def _needs(service: dict, part: Path) -> int:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ansible.module_utils.askfleet_host import health, log_of, ready, run, unit_states
+from ansible.module_utils.askfleet_host import health, log_of, ready, systemctl, unit_states
 
 # Time for the pools to meet the drain flag, in seconds: each asks a replica many times in it.
 DRAIN = 0.3
@@ -51,6 +51,8 @@ def restart(
 ) -> None:
     """Drain, change something, restart, wait; the drain flags are gone in the end, come what may.
 
+    Without services, only the change is made.
+
     Args:
         services: as the topology describes them.
         well: whether a service's /health (second argument) is what it should be.
@@ -73,7 +75,7 @@ def restart(
         change()
         units = [f"{service['unit']}.service" for service in services]
         begun = time.time()
-        status, _, errors = run(["systemctl", "restart", *units], timeout=seconds + 60)
+        status, _, errors = systemctl("restart", units, timeout=seconds + 60)
         if status:
             raise StepError(f"restart {' and '.join(units)}: {_reason(units, errors, begun)}")
         wait(services, well, seconds)
@@ -85,7 +87,7 @@ def restart(
 def stop(services: list[dict]) -> None:
     """Stop services where nothing is left to serve; the sockets with them."""
     units = [f"{s['unit']}.{end}" for s in services for end in ("socket", "service")]
-    run(["systemctl", "stop", *units])
+    systemctl("stop", units)
 
 
 def wait(services: list[dict], well: Callable[[dict, dict], bool], seconds: float) -> None:
