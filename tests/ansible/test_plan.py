@@ -126,7 +126,8 @@ def test_the_basis_is_what_is_linked() -> None:
     assert parts.askfleet_basis(part, look("shard-a", A)) == place(A)
     assert parts.askfleet_basis(part, look("shard-a")) == ""
     [part] = parts_of("encoder-1", record(B))
-    assert parts.askfleet_basis(part, look("encoder-1", M1)) == place(M1)
+    assert parts.askfleet_basis(part, look("encoder-1", M2)) == place(M2)
+    assert parts.askfleet_basis(part, look("encoder-1", M2, holds=(M1,))) == part["path"]
     assert parts.askfleet_basis(parts_of("gateway-1", record(B))[0], look("gateway-1", A)) == (
         place(A)
     )

@@ -1,4 +1,4 @@
-"""How far a change has come, where links should point, and what a rollback goes back to."""
+"""How far a change has come, and where links should point."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from fleet_looks import (
     GROUPS,
     M1,
     M2,
-    MEMORY,
     A,
     B,
     C,
@@ -135,6 +134,20 @@ def test_a_lost_host_may_be_allowed() -> None:
     assert progress(told, allowed=2)["good"]
 
 
+def test_a_rollback_needs_gateways_and_one_replica_of_the_rest() -> None:
+    told = everything_done()
+    for host in ("encoder-2", "shard-b"):
+        told[host] = {"activation_look": DEAD}
+    found = judge.askfleet_progress(told, FLEET, GROUPS, ["look", "lock"], 0, ["gateways"])
+    assert (found["good"], found["lost"]) == (True, ["encoder-2", "shard-b"])
+    told["gateway-2"]["activation_look"] = DEAD
+    assert not judge.askfleet_progress(told, FLEET, GROUPS, ["look"], 0, ["gateways"])["good"]
+    told["gateway-2"]["activation_look"] = {"look": {}}
+    told["shard-a"] = {"activation_look": DEAD}
+    found = judge.askfleet_progress(told, FLEET, GROUPS, ["look"], 0, ["gateways"])
+    assert "nobody is left to serve shard 0" in " ".join(found["faults"])
+
+
 @pytest.mark.parametrize(
     ("hosts", "what"),
     [
@@ -252,6 +265,42 @@ def test_a_lost_gateway_does_not_count() -> None:
     assert wanted(seen, "shard-a", C) == (C, B)
 
 
+def test_a_host_that_is_given_what_others_left_keeps_that() -> None:
+    """A host added between two updates: its part of the generation before is shipped, too."""
+    seen = looks((B, A), (M1,))
+    for host in ("shard-b", "gateway-2"):
+        seen[host] = look(host)
+    new = {**record(B), "previous": record(A)}
+
+    def links(host: str, kind: str) -> list[str]:
+        told = judge.askfleet_wanted(seen, GROUPS["gateways"], host, kind, new, DATA)
+        return [target.rpartition("/")[2] for target in told.values()]
+
+    assert links("shard-b", "shard") == [B, A]
+    assert links("gateway-2", "gateway") == [B, A]
+    assert links("shard-a", "shard") == [B, A]
+    new["previous"]["files"] = {}  # the controller does not have it either
+    assert links("shard-b", "shard") == [B, ""]
+    assert links("gateway-2", "gateway") == [B, ""]
+
+
+def test_an_encoder_is_given_the_model_that_others_left() -> None:
+    seen = looks((D, A), (M2, M1))
+    seen["encoder-2"] = look("encoder-2")
+    new = {**record(D, M2), "previous": record(A, M1)}
+    told = judge.askfleet_wanted(seen, GROUPS["gateways"], "encoder-2", "encoder", new, DATA)
+    assert told == {"current": f"{DATA}/models/{M2}", "previous": f"{DATA}/models/{M1}"}
+
+
+def test_a_gateway_without_what_a_rollback_goes_to_serves_nothing() -> None:
+    seen = looks((B, A), (M1,))
+    seen["gateway-2"] = look("gateway-2", B)
+    back = {**record(A), "files": {}}
+    told = judge.askfleet_wanted(seen, GROUPS["gateways"], "gateway-2", "gateway", back, DATA)
+    assert told == {"current": "", "previous": f"{DATA}/generations/{B}"}
+    assert wanted(seen, "gateway-2", A) == (A, B), "an update ships it"
+
+
 def test_links_of_encoders_follow_the_models_of_generations() -> None:
     seen = looks((A,), (M1,))
     assert wanted(seen, "encoder-1", B) == (M1, ""), "the same model: nothing moves"
@@ -315,89 +364,3 @@ def test_what_is_not_well_or_not_loaded_is_named() -> None:
     ]
     health["shard-1"] = {"status": "silent", "error": "refused"}
     assert judge.askfleet_lack(health, B, M1) == ["shard-1 is silent"]
-
-
-# --- where a rollback goes
-
-
-def target(seen: dict[str, Any], name: str = "previous") -> dict[str, Any]:
-    looked = {host: {"look": told} for host, told in seen.items()}
-    found: dict[str, Any] = judge.askfleet_target(looked, GROUPS, name)
-    return found
-
-
-def test_a_rollback_goes_to_what_gateways_left() -> None:
-    found = target(looks((B, A), (M1,)))
-    assert found["faults"] == []
-    assert found["record"] == {
-        "generation": A,
-        "model": M1,
-        "documents": 60,
-        "memory": MEMORY,
-        "files": {},
-        "model_files": {},
-        "source": "",
-        "model_source": "",
-    }
-
-
-def test_a_rollback_may_name_what_is_loaded() -> None:
-    seen = looks((B, A), (M1,))
-    assert target(seen, A)["record"]["generation"] == A
-    for gateway in GROUPS["gateways"]:
-        seen[gateway] = look(gateway, A, B)
-    assert target(seen)["record"]["generation"] == B, "again: forward"
-
-
-def test_a_rollback_counts_who_answers() -> None:
-    seen = looks((B, A), (M1,))
-    del seen["gateway-1"], seen["shard-b"]
-    assert target(seen)["record"]["generation"] == A
-
-
-def refusal(found: dict[str, Any]) -> str:
-    assert found["record"] == {}
-    return " ".join(found["faults"])
-
-
-def test_there_may_be_nothing_to_go_back_to() -> None:
-    assert "no gateway has a previous generation" in refusal(target(looks((A,), (M1,))))
-
-
-def test_gateways_that_differ_need_a_name() -> None:
-    seen = looks((B, A), (M1,))
-    seen["gateway-2"] = look("gateway-2", A)
-    told = refusal(target(seen))
-    assert f"({A}, none)" in told
-    assert "-e generation=ID" in told
-    assert target(seen, A)["record"]["generation"] == A
-
-
-def test_a_generation_that_a_gateway_does_not_hold_is_no_target() -> None:
-    seen = looks((B, A), (M1,))
-    seen["gateway-2"] = look("gateway-2", B, A, holds=(C,))
-    told = refusal(target(seen, C))
-    assert f"gateway-1 does not hold {C}" in told
-    assert f"update_index.yml -e generation={C}" in told
-    assert refusal(target({}, C)) == "No gateway answers."
-
-
-def test_a_shard_that_has_not_loaded_it_is_named() -> None:
-    seen = looks((B, A), (M1,))
-    seen["shard-b"] = look("shard-b", B, holds=(A,))
-    told = refusal(target(seen))
-    assert f"shard-b: shard-1 has not loaded {A}" in told
-    assert "shard-a" not in told
-    assert f"update_index.yml -e generation={A}" in told
-
-
-def test_an_encoder_that_lacks_the_model_is_named() -> None:
-    seen = looks((D, A), (M2, M1))
-    seen["encoder-2"] = look("encoder-2", M2)
-    assert f"encoder-2: encoder has not loaded {M1}" in refusal(target(seen))
-
-
-def test_a_gateway_that_is_not_well_stops_no_rollback() -> None:
-    seen = looks((B, A), (M1,))
-    seen["gateway-1"]["health"]["gateway"] = {"status": "silent"}
-    assert target(seen)["record"]["generation"] == A

@@ -112,15 +112,11 @@ def _live(looks: Mapping[str, Json]) -> set[str]:
     """Generations that gateways serve: by their links, and by what edges hear from them."""
     linked = {_name(look["links"]["gateway"]["current"]) for look in looks.values()}
     asked = (look["asked"].get("gateway", {}).values() for look in looks.values())
-    answered = {
-        body["loaded"][0] for answers in asked for body in answers if body["loaded"]
-    }
+    answered = {body["loaded"][0] for answers in asked for body in answers if body["loaded"]}
     return linked - {""} or answered
 
 
-def _leaving(
-    pool: Pool, fleet: Json, looks: Mapping[str, Json], ids: Iterable[str]
-) -> list[str]:
+def _leaving(pool: Pool, fleet: Json, looks: Mapping[str, Json], ids: Iterable[str]) -> list[str]:
     """Replicas of a pool that the inventory does not have: host names, else addresses."""
     wanted = set(ids)
     names = {fleet["hosts"][host]["address"]: host for host in fleet["hosts"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -74,8 +75,39 @@ def askfleet_parts(host: Json, new: Json, data_dir: str, program: str) -> list[d
     return parts
 
 
+def askfleet_previous_parts(
+    host: Json, new: Json, look: Json, data_dir: str, program: str
+) -> list[dict[str, Any]]:
+    """List what a host does not have of the generation that the others keep as previous.
+
+    Args:
+        host: the host's entry of the topology.
+        new: what is to be served; its `previous`, where there is one, is a record of the same kind.
+        look: what the host has.
+        data_dir: directory of generations and models on the host.
+        program: the command askfleet on the host.
+    """
+    if not new.get("previous"):
+        return []
+    own = {new["generation"], new["model"]}
+    parts = askfleet_parts(host, new["previous"], data_dir, program)
+    return [part for part in parts if part["files"] and part["id"] not in own | _whole(part, look)]
+
+
+def _whole(part: Json, look: Json) -> set[str]:
+    """The part's id, where the host has all files of it; the sizes are right, says the look."""
+    held = look["held"][f"{part['kind']}s"].get(part["id"])
+    if held is None:
+        return set()
+    records = {"manifest.json", "model.json"}  # read, or the directory would not be listed
+    wanted = {name: info["sha256"] for name, info in part["files"].items() if name not in records}
+    return {part["id"]} if wanted.items() <= held["files"].items() else set()
+
+
 def askfleet_basis(part: Json, look: Json) -> str:
     """Name the sealed directory of a host that the part shares most files with; "" for none."""
+    if part["id"] in look["held"][f"{part['kind']}s"]:
+        return str(part["path"])
     links = look["links"]
     kinds = ["encoder"] if part["kind"] == "model" else ["shard", "gateway"]
     return next((links[kind]["current"] for kind in kinds if links[kind]["current"]), "")
@@ -126,9 +158,9 @@ def askfleet_plan(fleet: Json, looks: Mapping[str, Json], new: Json) -> dict[str
     for name, look in looks.items():
         services = fleet["hosts"][name]["services"]
         parts = askfleet_parts(fleet["hosts"][name], new, "", "")
-        by_part: dict[str, int] = {}
-        for part in parts:
-            by_part |= bytes_to_send(part, look)
+        by_part: Counter[str] = Counter()
+        for part in [*parts, *askfleet_previous_parts(fleet["hosts"][name], new, look, "", "")]:
+            by_part.update(bytes_to_send(part, look))
         sends[name] = sum(by_part.values())
         before, after = _memory(services, look, live, new)
         faults += _space(name, look, sends[name], after + _mapped_beside(parts))
@@ -144,7 +176,19 @@ def askfleet_plan(fleet: Json, looks: Mapping[str, Json], new: Json) -> dict[str
         f"shards, model {new['model']}) after {was}; "
         f"{_readable(sum(sends.values()))} to send at most:"
     )
-    return {"faults": faults, "lines": [head, *_table(rows)], "sends": sends, "live": live}
+    lines = [head, *_table(rows), *_behind(new)]
+    return {"faults": faults, "lines": lines, "sends": sends, "live": live}
+
+
+def _behind(new: Json) -> list[str]:
+    """Say who will not have what the others keep as previous."""
+    previous = new.get("previous") or {}
+    if not previous or previous["files"]:
+        return []
+    return [
+        f"{', '.join(previous['missing'])}: without {previous['generation']}, which the others keep "
+        f"as previous, for this controller does not have it in {previous['source']}"
+    ]
 
 
 def _live(looks: Mapping[str, Json]) -> list[str]:
@@ -158,7 +202,8 @@ def _memory(
 ) -> tuple[int, int]:
     """Bytes that this host's shards map now, and once they serve the new beside the live."""
     shards = [service["shard"] for service in services if service["kind"] == "shard"]
-    held = look["held"]["generations"]
+    previous = new.get("previous") or {}
+    held = {previous.get("generation"): previous, **look["held"]["generations"]}
 
     def mapped(memory: Sequence[int]) -> int:
         return sum(int(memory[shard]) for shard in shards if shard < len(memory))
@@ -252,6 +297,7 @@ class FilterModule:
         """Return the filters by the name templates call them."""
         return {
             "askfleet_parts": askfleet_parts,
+            "askfleet_previous_parts": askfleet_previous_parts,
             "askfleet_basis": askfleet_basis,
             "askfleet_plan": askfleet_plan,
             "askfleet_sent": askfleet_sent,

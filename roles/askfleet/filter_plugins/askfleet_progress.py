@@ -27,6 +27,7 @@ def askfleet_progress(
     groups: Mapping[str, Sequence[str]],
     steps: Sequence[str],
     allowed: int = 0,
+    needed: Sequence[str] = ALL,
 ) -> dict[str, Any]:
     """Judge the steps taken so far.
 
@@ -38,6 +39,7 @@ def askfleet_progress(
         groups: Ansible's `groups`.
         steps: names of STEPS that must be behind everybody.
         allowed: how many hosts may be lost.
+        needed: groups whose hosts count as lost; others may be away, while every pool has one left.
 
     Returns:
         `faults`: what was noted, or why the lost hosts are too many; `lost`: hosts that did not
@@ -59,8 +61,9 @@ def askfleet_progress(
             elif not _done(done):
                 behind.append(host)
     behind = [host for host in dict.fromkeys(behind) if host not in lost]
-    if len(lost) > allowed:
-        faults += lost.values()
+    counted = [lost[host] for host in _members(needed, groups) if host in lost]
+    if len(counted) > allowed:
+        faults += counted
     faults += _uncovered(fleet, lost) if lost else []
     return {
         "faults": faults,
@@ -107,31 +110,40 @@ def askfleet_wanted(
         gateways: the gateway hosts.
         host: the host.
         kind: encoder, shard or gateway.
-        new: `generation` and `model` to serve.
+        new: `generation` and `model` to serve, the `files` that are shipped, and `previous`: the
+            same for hosts that do not have what the others keep as previous.
         data_dir: directory of generations and models on a host.
 
     Returns:
         Targets of `current` and `previous`. A gateway's `previous` is what it leaves. Shards and
         encoders keep as `previous` what gateways serve now, so that nothing in use is ever
-        unloaded; where they have not got that, the `previous` that they have.
+        unloaded; where they do not have it, the `previous` that they have. A gateway that does not
+        have the generation, where nothing is shipped, serves none.
     """
     own = looks[host]["links"][kind]
-    home = f"{data_dir}/{'models' if kind == 'encoder' else 'generations'}"
-    current = f"{home}/{new['model' if kind == 'encoder' else 'generation']}"
-    if kind == "gateway":
-        left = own["current"] if own["current"] not in {"", current} else own["previous"]
-        return {"current": current, "previous": left}
+    encodes = kind == "encoder"
+    home = f"{data_dir}/{'models' if encodes else 'generations'}"
+    wanted = new["model" if encodes else "generation"]
+    held = set(looks[host]["held"]["models" if encodes else "generations"])
+    if kind == "gateway" and not new["files"] and wanted not in held:
+        return {"current": "", "previous": own["current"] or own["previous"]}
+    current = f"{home}/{wanted}"
+    before = new.get("previous") or {}
+    if before.get("model_files" if encodes else "files"):
+        held.add(before["model" if encodes else "generation"])
     links = [looks[one]["links"]["gateway"] for one in gateways if one in looks]
     ids = [_name(link[name]) for name in ("current", "previous") for link in links]
-    if kind == "encoder":
+    if encodes:
         models = {
             generation: told["model"]
             for look in looks.values()
             for generation, told in look["held"]["generations"].items()
         }
         ids = [models.get(one, "") for one in ids]
-    held = looks[host]["held"]["models" if kind == "encoder" else "generations"]
-    kept = [f"{home}/{one}" for one in ids if one in held] + [own["previous"]]
+    kept = [f"{home}/{one}" for one in ids if one in held]
+    kept = (
+        [own["current"], own["previous"], *kept] if kind == "gateway" else [*kept, own["previous"]]
+    )
     previous = next((target for target in kept if target not in {"", current}), "")
     return {"current": current, "previous": previous}
 
@@ -165,57 +177,6 @@ def askfleet_lack(health: Mapping[str, Json], generation: str, model: str) -> li
     return faults
 
 
-def askfleet_target(
-    looked: Mapping[str, Json], groups: Mapping[str, Sequence[str]], wanted: str
-) -> dict[str, Any]:
-    """Find what a rollback goes back to.
-
-    Args:
-        looked: what the look at each host that answers registered.
-        groups: Ansible's `groups`.
-        wanted: an id, or `previous`.
-
-    Returns:
-        `faults`: why it cannot be; `record`: `generation`, `model`, `documents`, `memory` of the
-        target.
-    """
-    looks = {host: told["look"] for host, told in looked.items()}
-    gateways = [host for host in groups["gateways"] if host in looks]
-    if not gateways:
-        return _no("No gateway answers.")
-    ids = {_name(looks[g]["links"]["gateway"]["previous"]) for g in gateways}
-    if wanted == "previous" and not ids - {""}:
-        return _no("There is nothing to go back to: no gateway has a previous generation.")
-    if wanted == "previous" and len(ids) > 1:
-        told = ", ".join(sorted(one or "none" for one in ids))
-        return _no(
-            f"The gateways differ in what they served before ({told}): "
-            "name one with -e generation=ID."
-        )
-    target = ids.pop() if wanted == "previous" else wanted
-    held = [looks[g]["held"]["generations"].get(target) for g in gateways]
-    missing = [g for g, told in zip(gateways, held, strict=True) if not told]
-    if missing:
-        return _no(_bring(f"{', '.join(missing)} does not hold {target}", target))
-    record = {"generation": target, "model": held[0]["model"], "documents": held[0]["documents"]}
-    faults = []
-    for host, look in looks.items():
-        served = {name: body for name, body in look["health"].items() if name != "gateway"}
-        faults += [f"{host}: {lack}" for lack in askfleet_lack(served, target, record["model"])]
-    if faults:
-        return _no(*faults, _bring("Not everybody has it loaded", target))
-    nothing = {"files": {}, "model_files": {}, "source": "", "model_source": ""}  # is shipped
-    return {"faults": [], "record": {**record, "memory": held[0]["memory"], **nothing}}
-
-
-def _no(*faults: str) -> dict[str, Any]:
-    return {"faults": list(faults), "record": {}}
-
-
-def _bring(fault: str, target: str) -> str:
-    return f"{fault}: bring it with `ansible-playbook update_index.yml -e generation={target}`."
-
-
 def _name(target: str) -> str:
     return target.rpartition("/")[2]
 
@@ -230,5 +191,4 @@ class FilterModule:
             "askfleet_wanted": askfleet_wanted,
             "askfleet_stood_in": askfleet_stood_in,
             "askfleet_lack": askfleet_lack,
-            "askfleet_target": askfleet_target,
         }
