@@ -491,7 +491,11 @@ BOOK = """
   roles: [{role: askfleet}]
   tasks:
     - askfleet_look:
-        {services: [], data_dir: "{{ data }}", install_dir: /opt, state_dir: "{{ state }}", nginx: /none}
+        services: []
+        data_dir: "{{ data }}"
+        install_dir: /opt
+        state_dir: "{{ state }}"
+        nginx: /none
     - askfleet_lock: {path: "{{ state }}/update.lock", holder: {run: r-1}}
     - askfleet_place: {staged: "{{ data }}/.staging-x", path: "{{ data }}/x", verify: ["true"]}
     - askfleet_prune: {data_dir: "{{ data }}", state_dir: "{{ state }}", keep: 1}

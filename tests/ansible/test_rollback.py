@@ -121,14 +121,6 @@ def test_the_plan_counts_it() -> None:
     assert sends["encoder-1"] == 0 < sum(MODEL_SIZES.values())
 
 
-def test_the_plan_names_who_will_be_behind() -> None:
-    seen = looks((B, A), (M1,))
-    missing = {**record(A), "files": {}, "missing": ["shard-b"]}
-    lines = parts.askfleet_plan(FLEET, seen, {**record(B), "previous": missing})["lines"]
-    assert lines[-1].startswith(f"shard-b: without {A}, which the others keep as previous")
-    assert f"/build/generations/{A}" in lines[-1]
-
-
 # --- where a rollback goes
 
 

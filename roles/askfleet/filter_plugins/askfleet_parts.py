@@ -176,19 +176,7 @@ def askfleet_plan(fleet: Json, looks: Mapping[str, Json], new: Json) -> dict[str
         f"shards, model {new['model']}) after {was}; "
         f"{_readable(sum(sends.values()))} to send at most:"
     )
-    lines = [head, *_table(rows), *_behind(new)]
-    return {"faults": faults, "lines": lines, "sends": sends, "live": live}
-
-
-def _behind(new: Json) -> list[str]:
-    """Say who will not have what the others keep as previous."""
-    previous = new.get("previous") or {}
-    if not previous or previous["files"]:
-        return []
-    return [
-        f"{', '.join(previous['missing'])}: without {previous['generation']}, which the others keep "
-        f"as previous, for this controller does not have it in {previous['source']}"
-    ]
+    return {"faults": faults, "lines": [head, *_table(rows)], "sends": sends, "live": live}
 
 
 def _live(looks: Mapping[str, Json]) -> list[str]:
