@@ -72,6 +72,13 @@ def test_a_damaged_lock_is_held_until_it_is_broken(tmp_path: Path, text: str) ->
     assert json.loads(path.read_text()) == ANNA
 
 
+def test_a_disk_that_takes_no_lock_is_said_without_naming_a_holder(tmp_path: Path) -> None:
+    (tmp_path / "update.new").mkdir()
+    told = lock(tmp_path / "update.lock", ANNA)
+    assert told["msg"] == f"{tmp_path}/update.lock cannot be written: Is a directory"
+    assert "was" not in told
+
+
 def test_check_mode_takes_no_lock(tmp_path: Path) -> None:
     assert not lock(tmp_path / "update.lock", ANNA, check=True).get("failed")
     assert list(tmp_path.iterdir()) == []
