@@ -217,6 +217,23 @@ def test_what_a_link_names_stays(host: FakeHost, generations: Path) -> None:
     assert names(generations) == [IDS[0], IDS[1], IDS[2], IDS[5]]
 
 
+def test_what_was_staged_and_never_served_goes_when_asked_for(
+    host: FakeHost, generations: Path
+) -> None:
+    host.link("shard", IDS[3], IDS[0])
+    host.link("gateway", IDS[2])
+    assert prune(host, 2, unserved=True, check=True) == [IDS[1], IDS[4], IDS[5]]
+    assert prune(host, 2, unserved=True) == [IDS[1], IDS[4], IDS[5]]
+    assert names(generations) == [IDS[0], IDS[2], IDS[3]]
+
+
+def test_where_nothing_is_served_nothing_counts_as_staged_only(
+    host: FakeHost, generations: Path
+) -> None:
+    assert prune(host, 6, unserved=True) == []
+    assert names(generations) == IDS
+
+
 def test_models_that_no_link_names_go(host: FakeHost) -> None:
     for model in ("1" * 16, "2" * 16, "a" * 16):
         (host.data / "models" / model).mkdir()
@@ -416,6 +433,28 @@ def test_a_look_tells_room_and_releases(host: FakeHost) -> None:
     assert found["disk"]["total"] == room.f_blocks * room.f_frsize
     assert 0 < found["disk"]["free"] <= found["disk"]["total"]
     assert 0 < found["memory"]["available"] <= found["memory"]["total"]
+
+
+def test_a_look_tries_to_write(host: FakeHost) -> None:
+    file = host.root / "file"
+    file.touch()
+    before = host.snapshot()
+    there, missing, wrong = (str(path) for path in (host.state, host.state / "not/yet", file))
+    for check in (False, True):
+        tried = look(host, writes=[there, missing, wrong], check=check)["writes"]
+        assert tried[there]["error"] == tried[missing]["error"] == ""
+        assert tried[there]["free"] > 0
+        assert (tried[wrong]["error"], tried[wrong]["why"]) == ("ENOTDIR", "Not a directory")
+    assert host.snapshot() == before
+    assert look(host)["writes"] == {}
+
+
+def test_a_look_tells_dangling_links_and_what_is_unfinished(host: FakeHost, staged: Path) -> None:
+    host.link("shard", IDS[1], IDS[2])
+    Path(host.place("shard", IDS[1])).mkdir()
+    found = look(host)
+    assert found["dangling"] == ["shard/previous"]
+    assert found["unfinished"] == [staged.name]
 
 
 def test_a_look_tells_who_has_the_lock(host: FakeHost) -> None:

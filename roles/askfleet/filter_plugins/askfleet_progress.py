@@ -152,13 +152,27 @@ def askfleet_stood_in(
     return [name for name in names if any(well(other, name) for other in pools[name])]
 
 
-def askfleet_lack(health: Mapping[str, Json], generation: str, model: str) -> list[str]:
-    """Name the services of a host that are not well, or lack what is about to be asked of them."""
+def askfleet_lack(
+    health: Mapping[str, Json], generation: str, model: str, dangling: Sequence[str] = ()
+) -> list[str]:
+    """Name the services of a host that are not well, or lack what is about to be asked of them.
+
+    Args:
+        health: what each service says of itself.
+        generation: what shards and gateways must have loaded.
+        model: what encoders must have loaded.
+        dangling: links of the host, as `kind/name`, whose target is gone.
+    """
     faults = []
     for name, body in health.items():
+        link = f"{name.partition('-')[0]}/current"
         ids = (body.get("models") or body.get("generations") or {}).values()
         wanted = model if name == "encoder" else generation
-        if body["status"] != "ok":
+        if body["status"] == "silent" and link in dangling:
+            faults.append(
+                f"{name} cannot start: its link {link} is dangling: what it names is gone"
+            )
+        elif body["status"] != "ok":
             faults.append(f"{name} is {body['status']}")
         elif wanted not in ids:
             faults.append(f"{name} has not loaded {wanted}")
@@ -201,7 +215,8 @@ def askfleet_target(
     faults = []
     for host, look in looks.items():
         served = {name: body for name, body in look["health"].items() if name != "gateway"}
-        faults += [f"{host}: {lack}" for lack in askfleet_lack(served, target, record["model"])]
+        missing = askfleet_lack(served, target, record["model"], look.get("dangling", ()))
+        faults += [f"{host}: {fault}" for fault in missing]
     if faults:
         return _no(*faults, _bring("Not everybody has it loaded", target))
     nothing = {"files": {}, "model_files": {}, "source": "", "model_source": ""}  # is shipped
