@@ -72,6 +72,13 @@ def test_a_damaged_lock_is_held_until_it_is_broken(tmp_path: Path, text: str) ->
     assert json.loads(path.read_text()) == ANNA
 
 
+def test_a_disk_that_takes_no_lock_is_said_without_naming_a_holder(tmp_path: Path) -> None:
+    (tmp_path / "update.new").mkdir()
+    told = lock(tmp_path / "update.lock", ANNA)
+    assert told["msg"] == f"{tmp_path}/update.lock cannot be written: Is a directory"
+    assert "was" not in told
+
+
 def test_check_mode_takes_no_lock(tmp_path: Path) -> None:
     assert not lock(tmp_path / "update.lock", ANNA, check=True).get("failed")
     assert list(tmp_path.iterdir()) == []
@@ -208,6 +215,23 @@ def test_what_a_link_names_stays(host: FakeHost, generations: Path) -> None:
     assert prune(host, 1) == [IDS[3], IDS[4]]
     assert prune(host, 0) == []
     assert names(generations) == [IDS[0], IDS[1], IDS[2], IDS[5]]
+
+
+def test_what_was_staged_and_never_served_goes_when_asked_for(
+    host: FakeHost, generations: Path
+) -> None:
+    host.link("shard", IDS[3], IDS[0])
+    host.link("gateway", IDS[2])
+    assert prune(host, 2, unserved=True, check=True) == [IDS[1], IDS[4], IDS[5]]
+    assert prune(host, 2, unserved=True) == [IDS[1], IDS[4], IDS[5]]
+    assert names(generations) == [IDS[0], IDS[2], IDS[3]]
+
+
+def test_where_nothing_is_served_nothing_counts_as_staged_only(
+    host: FakeHost, generations: Path
+) -> None:
+    assert prune(host, 6, unserved=True) == []
+    assert names(generations) == IDS
 
 
 def test_models_that_no_link_names_go(host: FakeHost) -> None:
@@ -446,6 +470,28 @@ def test_a_look_asks_the_replicas_that_nginx_asks(host: FakeHost) -> None:
 
 def test_a_host_without_nginx_asks_nobody(host: FakeHost) -> None:
     assert look(host, nginx=str(host.root / "none/nginx.conf"))["asked"] == {}
+
+
+def test_a_look_tries_to_write(host: FakeHost) -> None:
+    file = host.root / "file"
+    file.touch()
+    before = host.snapshot()
+    there, missing, wrong = (str(path) for path in (host.state, host.state / "not/yet", file))
+    for check in (False, True):
+        tried = look(host, writes=[there, missing, wrong], check=check)["writes"]
+        assert tried[there]["error"] == tried[missing]["error"] == ""
+        assert tried[there]["free"] > 0
+        assert (tried[wrong]["error"], tried[wrong]["why"]) == ("ENOTDIR", "Not a directory")
+    assert host.snapshot() == before
+    assert look(host)["writes"] == {}
+
+
+def test_a_look_tells_dangling_links_and_what_is_unfinished(host: FakeHost, staged: Path) -> None:
+    host.link("shard", IDS[1], IDS[2])
+    Path(host.place("shard", IDS[1])).mkdir()
+    found = look(host)
+    assert found["dangling"] == ["shard/previous"]
+    assert found["unfinished"] == [staged.name]
 
 
 def test_a_look_tells_who_has_the_lock(host: FakeHost) -> None:

@@ -364,3 +364,7 @@ def test_what_is_not_well_or_not_loaded_is_named() -> None:
     ]
     health["shard-1"] = {"status": "silent", "error": "refused"}
     assert judge.askfleet_lack(health, B, M1) == ["shard-1 is silent"]
+    [fault] = judge.askfleet_lack(health, B, M1, ["shard/current", "encoder/current"])
+    assert (
+        fault == "shard-1 cannot start: its link shard/current is dangling: what it names is gone"
+    )

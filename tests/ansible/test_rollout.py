@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,47 @@ def test_going_back_undoes_this_run_and_no_other(served: Rollouts) -> None:
     assert served.release() == OLD
     assert served.in_place() == {"first"}
     assert served.host.journal()[-1]["result"] == "put back"
+
+
+def test_going_back_writes_no_file_anew(served: Rollouts) -> None:
+    """A disk that has filled since does not stop it."""
+    places = [*served.units.iterdir(), *served.settings.iterdir()]
+    before = {path: path.stat().st_ino for path in places}
+    served.write("of the new release")
+    served.roll(NEW)
+    (served.install / ".current.new").mkdir()
+    (served.host.state / "journal.jsonl").unlink()
+    (served.host.state / "journal.jsonl").mkdir()
+    told = served.roll(NEW, state="back")
+    assert "journal.jsonl misses this change" in told["unwritten"]
+    assert served.release() == OLD
+    assert {path: path.stat().st_ino for path in before} == before
+    left = [path.name for path in (*served.units.iterdir(), *served.settings.iterdir())]
+    assert [name for name in left if name.startswith(".")] == []
+
+
+def test_without_a_way_back_nothing_is_rolled_out(served: Rollouts) -> None:
+    served.write("of the new release")
+    before = {path.read_text() for path in served.units.iterdir()}
+    shutil.rmtree(served.host.state / "before")
+    (served.host.state / "before").write_text("in the way")
+    told = served.roll(NEW)
+    assert "cannot keep what is in place: File exists" in told["msg"]
+    assert served.release() == OLD
+    assert {path.read_text() for path in served.units.iterdir()} == before
+    assert not served.host.calls("systemctl restart")
+
+
+def test_a_rollout_goes_on_without_a_journal(served: Rollouts) -> None:
+    (served.host.state / "journal.jsonl").unlink()
+    (served.host.state / "journal.jsonl").mkdir()
+    told = served.roll(NEW)
+    assert told["changed"]
+    assert "misses this change" in told["unwritten"]
+    told = served.roll(BAD)
+    assert told["failed"]
+    assert "did not come back" not in told["msg"]
+    assert served.release() == NEW
 
 
 def test_an_interrupted_rollout_is_made_good(served: Rollouts) -> None:

@@ -92,6 +92,17 @@ FAULTS = {
     ),
     "another generation": (change_links(A, B), f"others serve {B}"),
     "without what gateways ask for": (change_links(A, ""), f"it has not loaded {B}"),
+    "a dangling link": (
+        lambda one: (
+            one.update(dangling=["shard/current"]),
+            one["health"]["shard-1"].update(status="silent"),
+        ),
+        "its link shard/current is dangling: what it names is gone",
+    ),
+    "a dangling link of what still runs": (
+        lambda one: one.update(dangling=["shard/previous", "gateway/current"]),
+        "its link shard/previous is dangling",
+    ),
     "drained": (lambda one: one["drained"].append("shard-1"), "it is drained"),
     "masked": (
         lambda one: one["units"]["shard-1"].update(LoadState="masked"),
@@ -155,3 +166,9 @@ def test_history_is_told_in_order_of_time(fleet: dict[str, Any]) -> None:
     ]
     assert RELEASE in lines[1]
     assert B in lines[2]
+
+
+def test_who_cannot_start_for_a_dangling_link_is_not_called_silent(fleet: dict[str, Any]) -> None:
+    fleet["shard-b"].update(dangling=["shard/current"])
+    fleet["shard-b"]["health"]["shard-1"] = {"status": "silent"}
+    assert [fault for fault in status(fleet)["faults"] if "silent" in fault] == []

@@ -10,7 +10,7 @@ import pytest
 from ansible_modules import run_module
 from fake_host import FakeHost, Json
 
-OLD, NEW = "20261101T000000Z-00000001", "20261102T000000Z-00000002"
+OLD, NEW, NEWER = (f"2026110{day}T000000Z-0000000{day}" for day in (1, 2, 3))
 RUN = {"run": "r-1", "by": "anna@desk", "what": f"update to {NEW}"}
 
 
@@ -330,9 +330,70 @@ def test_a_link_that_cannot_be_made_puts_all_back(host: FakeHost) -> None:
     (host.data / "shard/.current.new").mkdir()
     told = switch(host, *services, to=(NEW, OLD))
     assert ".current.new" in told["msg"]
-    assert host.links("shard")["current"] == OLD
-    assert "did not come back" in told["msg"], "the same is in the way back"
+    assert host.links("shard") == {"current": OLD, "previous": ""}
+    assert "did not come back" not in told["msg"]
     assert list(host.drain.iterdir()) == []
+
+
+def test_the_way_back_needs_no_new_link(host: FakeHost) -> None:
+    """As on a disk that has filled since."""
+    services = running(host, "shard", 0)
+    host.link("shard", OLD, NEWER)
+    switch(host, *services, to=(NEW, OLD))
+    for name in ("current", "previous"):
+        (host.data / f"shard/.{name}.new").mkdir()
+    told = switch(host, *services, to=(OLD, NEWER), verify=[])
+    assert told.get("changed"), told
+    assert host.links("shard") == {"current": OLD, "previous": NEWER}
+    assert host.answers == {}
+    assert (host.root / f"units/{services[0]['unit']}.service.served").read_text().startswith(OLD)
+
+
+@pytest.mark.parametrize("outcome", ["forward", "fails", "back"])
+def test_a_journal_that_cannot_be_written_stops_nothing(host: FakeHost, outcome: str) -> None:
+    services = running(host, "shard", 0)
+    (host.state / "journal.jsonl").mkdir()
+    if outcome == "fails":
+        host.fails_with(services[0], NEW)
+    if outcome == "back":
+        host.link("shard", NEW, OLD)
+        host.start(*services)
+    verify = [] if outcome == "back" else [str(host.program), "verify"]
+    to = (OLD, "") if outcome == "back" else (NEW, OLD)
+    told = switch(host, *services, to=to, verify=verify)
+    assert told["unwritten"] == f"{host.state}/journal.jsonl misses this change: Is a directory"
+    assert bool(told.get("failed")) == (outcome == "fails")
+    assert "did not come back" not in told.get("msg", "")
+    expected = {"current": NEW, "previous": OLD} if outcome == "forward" else None
+    assert host.links("shard") == (expected or {"current": OLD, "previous": ""})
+    if outcome != "fails":
+        assert told["ansible_facts"]["activation_switched_shard"]["unwritten"]
+
+
+def test_a_journal_that_is_written_is_not_missed(host: FakeHost) -> None:
+    assert switch(host, *running(host, "shard", 0), to=(NEW, OLD))["unwritten"] == ""
+
+
+@pytest.mark.parametrize("gone", ["drain", "switch.lock"])
+def test_no_flag_and_no_lock_file_stop_a_switch(host: FakeHost, gone: str) -> None:
+    services = running(host, "shard", 0)
+    if gone == "drain":
+        host.drain.rmdir()
+    else:
+        (host.state / "switch.lock").mkdir()  # cannot be opened as a file
+    assert switch(host, *services, to=(NEW, OLD))["changed"]
+    assert host.links("shard") == {"current": NEW, "previous": OLD}
+
+
+def test_a_disk_that_takes_no_second_link_is_met_before_anything_is_touched(
+    host: FakeHost,
+) -> None:
+    services = running(host, "shard", 0)
+    (host.data / "shard/.current.before").mkdir()
+    told = switch(host, *services, to=(NEW, OLD))
+    assert ".current.before" in told["msg"]
+    assert host.links("shard") == {"current": OLD, "previous": ""}
+    assert not host.calls("systemctl restart")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,9 @@ from lab_plays import play
 SPARE = 64_000_000  # what an update wants to be left free
 DATA = "/srv/askfleet"
 SMALL = "/run/small"
+STATE_DIR = "/var/lib/askfleet"
+SMALL_STATE = "/run/small-state"
+STATE_SIZE = 8_000_000
 SQUATTER = """
 import socket
 server = socket.create_server(("", {port}))
@@ -82,6 +85,45 @@ def fill_disk(host: str, left: int) -> None:
     told = run_on(host, "stat", "--file-system", "--format=%a %S", DATA).split()
     free = int(told[0]) * int(told[1])
     run_on(host, "fallocate", f"--length={free - left}", f"{DATA}/.filler")
+
+
+@contextmanager
+def small_state(host: str) -> Iterator[Callable[[], None]]:
+    """A function that fills the host's /var/lib/askfleet; what was there before comes back."""
+    run_on(host, "mkdir", "-p", SMALL_STATE)
+    options = f"size={STATE_SIZE},mode=0755"
+    run_on(host, "mount", "-t", "tmpfs", "-o", options, "tmpfs", SMALL_STATE)
+    run_on(host, "cp", "--archive", f"{STATE_DIR}/.", SMALL_STATE)
+    run_on(host, "mount", "--bind", SMALL_STATE, STATE_DIR)
+    fill = f"cat /dev/zero > {STATE_DIR}/.filler"
+    try:
+        yield lambda: run_on(host, "sh", "-c", fill, check=False) and None
+    finally:
+        run_on(host, "umount", "--lazy", STATE_DIR)
+        run_on(host, "umount", "--lazy", SMALL_STATE)
+
+
+@contextmanager
+def read_only_data(host: str) -> Iterator[Callable[[], None]]:
+    """A function that makes the host's data read-only, as after a disk error."""
+    run_on(host, "mount", "--bind", DATA, DATA)
+    try:
+        yield lambda: run_on(host, "mount", "-o", "remount,bind,ro", DATA) and None
+    finally:
+        run_on(host, "umount", "--lazy", DATA)
+
+
+@contextmanager
+def dangling_link(host: str, unit: str) -> Iterator[None]:
+    """What a shard host's link `current` names is gone, and its service was started since."""
+    part = run_on(host, "readlink", f"{DATA}/shard/current").strip()
+    run_on(host, "mv", part, f"{DATA}/.away")
+    try:
+        run_on(host, "systemctl", "restart", unit, check=False)
+        yield
+    finally:
+        run_on(host, "mv", f"{DATA}/.away", part)
+        run_on(host, "systemctl", "restart", unit)
 
 
 @contextmanager

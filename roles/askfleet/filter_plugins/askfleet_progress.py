@@ -164,13 +164,27 @@ def askfleet_stood_in(
     return [name for name in names if any(well(other, name) for other in pools[name])]
 
 
-def askfleet_lack(health: Mapping[str, Json], generation: str, model: str) -> list[str]:
-    """Name the services of a host that are not well, or lack what is about to be asked of them."""
+def askfleet_lack(
+    health: Mapping[str, Json], generation: str, model: str, dangling: Sequence[str] = ()
+) -> list[str]:
+    """Name the services of a host that are not well, or lack what is about to be asked of them.
+
+    Args:
+        health: what each service says of itself.
+        generation: what shards and gateways must have loaded.
+        model: what encoders must have loaded.
+        dangling: links of the host, as `kind/name`, whose target is gone.
+    """
     faults = []
     for name, body in health.items():
+        link = f"{name.partition('-')[0]}/current"
         ids = (body.get("models") or body.get("generations") or {}).values()
         wanted = model if name == "encoder" else generation
-        if body["status"] != "ok":
+        if body["status"] == "silent" and link in dangling:
+            faults.append(
+                f"{name} cannot start: its link {link} is dangling: what it names is gone"
+            )
+        elif body["status"] != "ok":
             faults.append(f"{name} is {body['status']}")
         elif wanted not in ids:
             faults.append(f"{name} has not loaded {wanted}")

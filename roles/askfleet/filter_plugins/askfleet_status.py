@@ -86,8 +86,11 @@ def _wrong(look: Json, service: Json, usual: Mapping[str, str]) -> Iterable[str]
         if usual["generation"]:
             yield "it has nothing to serve"
         return
+    gone = [link for link in look.get("dangling", ()) if link.startswith(f"{kind}/")]
+    yield from (f"its link {link} is dangling: what it names is gone" for link in gone)
     if body["status"] != "ok":
-        yield f"it is {body['status']}"
+        if f"{kind}/current" not in gone or body["status"] != "silent":
+            yield f"it is {body['status']}"
         return
     ids = body.get("models") or body.get("generations") or {}
     if ids.get("current") != current:

@@ -15,7 +15,7 @@ short_description: Take or give back the fleet's lock on a host
 description:
   - The lock is a file that says who holds it. It is taken where nobody holds it, where the same
     run does, or where the holder is the one named by C(replaces); else the module fails and names
-    the holder.
+    the holder. A disk that does not take the file is another failure, without C(was).
 options:
   path:
     description: The lock's file.
@@ -48,7 +48,7 @@ RETURN = r"""
 was:
   description: Who held it before; empty for nobody.
   type: dict
-  returned: always
+  returned: when the lock was taken or given back, or another run holds it
 """
 
 
@@ -68,8 +68,11 @@ def main() -> None:
         was = read_lock(path)
         ours = was.get("run") == holder["run"]
         if module.params["state"] == "free":
-            if ours and not module.check_mode:
-                path.unlink(missing_ok=True)
+            try:
+                if ours and not module.check_mode:
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                module.fail_json(msg=f"{path} cannot be removed: {error.strerror}")
             module.exit_json(changed=False, was=was)
         if was and not ours and module.params["replaces"] not in {was.get("run"), "*"}:
             module.fail_json(
@@ -79,8 +82,11 @@ def main() -> None:
             )
         if not module.check_mode:
             new = path.with_suffix(".new")
-            new.write_text(json.dumps(holder), encoding="utf-8")
-            new.replace(path)
+            try:
+                new.write_text(json.dumps(holder), encoding="utf-8")
+                new.replace(path)
+            except OSError as error:
+                module.fail_json(msg=f"{path} cannot be written: {error.strerror}")
         # What is given back in the end is no change of the host.
         module.exit_json(changed=False, was=was)
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -18,8 +20,9 @@ DOCUMENTATION = r"""
 module: askfleet_look
 short_description: Look at what a host of the fleet holds and serves
 description:
-  - Reads only. Links, releases, generations and models on the disk, units, /health of each service,
-    the replicas that nginx asks, free disk and memory, the update lock and the journal of changes.
+  - Links, releases, generations and models on the disk, units, /health of each service, the
+    replicas that nginx asks, free disk and memory, the update lock and the journal of changes.
+    Nothing is left changed; in the directories of C(writes) a temporary file is made and removed.
 options:
   services:
     description: The services of this host as the topology describes them.
@@ -49,6 +52,13 @@ options:
     description: nginx's configuration, whose upstreams say which replicas this host asks.
     type: path
     default: /etc/nginx/nginx.conf
+  writes:
+    description: >-
+      Directories that the change is going to write to. In each, or in its nearest parent that is
+      there, a file is made, written and removed.
+    type: list
+    elements: path
+    default: []
   history:
     description: How many of the journal's last entries to return.
     type: int
@@ -68,16 +78,22 @@ EXAMPLES = r"""
 RETURN = r"""
 look:
   description: >-
-    C(release), C(releases), C(links) (by kind), C(held) (generations and models: C(files) that are
-    there with their sha256, C(memory) in bytes by shard, C(model), C(documents)), C(whole) (by
+    C(release), C(releases), C(links) (by kind), C(dangling) (links whose target is gone), C(held)
+    (generations and models: C(files) that are
+    there with their sha256, C(memory) in bytes by shard, C(model), C(documents)), C(unfinished)
+    (directories that an interrupted run left), C(whole) (by
     part), C(health) and C(units) (by service), C(drained) (services whose drain flag is there),
     C(asked) (by service and address:port, for each replica that nginx asks, C(status) and
-    C(loaded)), C(disk) and C(memory) in bytes, C(lock), C(journal).
+    C(loaded)), C(disk) and C(memory) in bytes, C(writes) (by directory C(error), the name of an
+    errno, C(why) in words, C(free) in bytes, C(inodes), None where the file system does not count
+    them), C(lock), C(journal).
   type: dict
   returned: success
 """
 
 CHUNK = 1 << 20
+TRIED = 4096  # bytes of the file that is made to see whether a directory can be written to
+KINDS = ("encoder", "shard", "gateway")
 
 
 def held(directory: Path, record: str) -> dict[str, dict]:
@@ -139,6 +155,31 @@ def disk(directory: Path) -> dict[str, int]:
     }
 
 
+def try_to_write(directory: Path) -> dict:
+    """Make, write and remove a file in a directory; returns what went wrong and what is free."""
+    while not directory.exists():
+        directory = directory.parent
+    error, why = "", ""
+    try:
+        # Has no name where the file system can do without: check mode leaves no trace.
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(bytes(TRIED))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as failed:
+        error, why = errno.errorcode.get(failed.errno or 0, ""), str(failed.strerror)
+    status = os.statvfs(directory)
+    inodes = status.f_favail if status.f_files else None
+    free = status.f_bavail * status.f_frsize
+    return {"error": error, "why": why, "free": free, "inodes": inodes}
+
+
+def dangling(data: Path) -> list[str]:
+    """Return the links, as C(kind/name), whose target is gone."""
+    links = (data / kind / name for kind in KINDS for name in ("current", "previous"))
+    return [str(one.relative_to(data)) for one in links if one.is_symlink() and not one.exists()]
+
+
 def look(params: dict) -> dict:
     """Return the whole picture of this host."""
     data, install, state = (Path(params[f"{name}_dir"]) for name in ("data", "install", "state"))
@@ -150,11 +191,13 @@ def look(params: dict) -> dict:
     return {
         "release": (install / "current").resolve().name if (install / "current").exists() else "",
         "releases": sorted(p.name for p in releases.iterdir()) if releases.is_dir() else [],
-        "links": {kind: read_links(data / kind) for kind in ("encoder", "shard", "gateway")},
+        "links": {kind: read_links(data / kind) for kind in KINDS},
+        "dangling": dangling(data),
         "held": {
             "generations": held(data / "generations", "manifest.json"),
             "models": held(data / "models", "model.json"),
         },
+        "unfinished": sorted(path.name for path in data.glob("*/.staging-*")),
         "whole": {part["name"]: is_whole(part) for part in params["parts"]},
         "health": dict(zip([service["name"] for service in services], answers, strict=True)),
         "units": dict(zip([service["name"] for service in services], units.values(), strict=True)),
@@ -162,6 +205,7 @@ def look(params: dict) -> dict:
         "asked": ask_replicas(Path(params["nginx"])),
         "disk": disk(data),
         "memory": memory(),
+        "writes": {name: try_to_write(Path(name)) for name in params["writes"]},
         "lock": read_lock(state / "update.lock"),
         "journal": notes(state, params["history"]),
     }
@@ -177,6 +221,7 @@ def main() -> None:
             "state_dir": {"type": "path", "required": True},
             "parts": {"type": "list", "elements": "dict", "default": []},
             "nginx": {"type": "path", "default": "/etc/nginx/nginx.conf"},
+            "writes": {"type": "list", "elements": "path", "default": []},
             "history": {"type": "int", "default": 0},
         },
         supports_check_mode=True,

@@ -15,6 +15,8 @@ short_description: Remove what no link of this host names
 description:
   - Keeps the newest generations by name (an id begins with its time), and whatever a link names.
     Other models go, and what an interrupted run left unfinished.
+  - With C(unserved), generations that are newer than every linked one go, too. An update that
+    failed has staged them, and nothing has ever served them here.
 options:
   data_dir:
     description: Directory of generations, models and links.
@@ -28,6 +30,10 @@ options:
     description: How many generations stay.
     type: int
     required: true
+  unserved:
+    description: Whether what was staged and never served goes, too.
+    type: bool
+    default: false
 author: askfleet
 """
 
@@ -48,16 +54,31 @@ removed:
 """
 
 
-def old(data: Path, keep: int) -> list[Path]:
-    """Return what may go: nothing that a link names, not the newest `keep` generations."""
-    kinds = ("encoder", "shard", "gateway")
-    linked = {target for kind in kinds for target in read_links(data / kind).values()}
+KINDS = ("encoder", "shard", "gateway")
+
+
+def old(data: Path, keep: int, *, unserved: bool = False) -> list[Path]:
+    """Return what may go: nothing that a link names, not the newest `keep` generations.
+
+    With `unserved`, generations newer than every linked one are not kept, nor counted.
+    """
+    linked = {target for kind in KINDS for target in _links(data, kind)}
     generations = sorted((data / "generations").glob("[0-9]*"), reverse=True)
     unfinished = sorted(data.glob("generations/.staging-*")) + sorted(
         data.glob("models/.staging-*")
     )
     models = sorted((data / "models").glob("[0-9a-f]*"))
-    return [path for path in [*generations[keep:], *models, *unfinished] if str(path) not in linked]
+    served = max(
+        (Path(target).name for kind in KINDS[1:] for target in _links(data, kind)), default=""
+    )
+    staged = [path for path in generations if unserved and served and path.name > served]
+    kept = [path for path in generations if path not in staged][:keep]
+    rest = [path for path in generations if path not in kept]
+    return [path for path in [*rest, *models, *unfinished] if str(path) not in linked]
+
+
+def _links(data: Path, kind: str) -> list[str]:
+    return [target for target in read_links(data / kind).values() if target]
 
 
 def main() -> None:
@@ -67,11 +88,13 @@ def main() -> None:
             "data_dir": {"type": "path", "required": True},
             "state_dir": {"type": "path", "required": True},
             "keep": {"type": "int", "required": True},
+            "unserved": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     with host_lock(Path(module.params["state_dir"]), check=module.check_mode):
-        removed = old(Path(module.params["data_dir"]), module.params["keep"])
+        params = module.params
+        removed = old(Path(params["data_dir"]), params["keep"], unserved=params["unserved"])
         for path in [] if module.check_mode else removed:
             shutil.rmtree(path)
     module.exit_json(changed=bool(removed), removed=[str(path) for path in removed])

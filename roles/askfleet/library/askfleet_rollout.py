@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ansible.module_utils.askfleet_host import (
@@ -93,6 +94,10 @@ restarted:
   type: list
   elements: str
   returned: success
+unwritten:
+  description: Why the journal misses this change; empty where it has it.
+  type: str
+  returned: when something was rolled out or put back
 log:
   description: The end of the services' logs.
   type: list
@@ -134,8 +139,10 @@ class Rollout:
 
     def back(self, services: list[dict]) -> str:
         """Undo; returns what could not be undone, "" when everything is as it was."""
-        for service in services:
-            (self._applied / service["name"]).unlink(missing_ok=True)
+        # Without the stamp the next rollout restarts the service, which is right, not needed.
+        with suppress(OSError):
+            for service in services:
+                (self._applied / service["name"]).unlink(missing_ok=True)
         new = self.files.new_units()
         try:
             systemctl("disable", [path.name for path in new], "--now")
@@ -225,34 +232,39 @@ def act(module: AnsibleModule, rollout: Rollout) -> None:
         left = rollout.back(rollout.services)
         if left:
             module.fail_json(msg=left.removeprefix("; and "), log=_logs(rollout.services))
-        _note(params, names, "put back", 0.0)
+        unwritten = _note(params, names, "put back", 0.0)
         rollout.files.forget()
-        module.exit_json(changed=True, restarted=names)
+        module.exit_json(changed=True, restarted=names, unwritten=unwritten)
     stale = rollout.stale()
     names = [service["name"] for service in stale]
     if module.check_mode or not stale:
         module.exit_json(changed=bool(stale), restarted=names)
+    try:
+        rollout.files.remember(run_id)
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: cannot keep what is in place: {error.strerror}")
     start = time.monotonic()
-    rollout.files.remember(run_id)
     try:
         rollout.forward(stale)
     except (StepError, OSError) as error:
         log = _logs(stale)
         left = rollout.back(stale)
         rollout.files.forget()
-        _note(params, names, f"{error}{left or '; put back'}", time.monotonic() - start)
-        module.fail_json(msg=f"{error}{left}", log=log)
-    _note(params, names, "ok", time.monotonic() - start)
-    module.exit_json(changed=True, restarted=names)
+        result = f"{error}{left or '; put back'}"
+        unwritten = _note(params, names, result, time.monotonic() - start)
+        module.fail_json(msg=f"{error}{left}", log=log, unwritten=unwritten)
+    unwritten = _note(params, names, "ok", time.monotonic() - start)
+    module.exit_json(changed=True, restarted=names, unwritten=unwritten)
 
 
 def _logs(services: list[dict]) -> list[str]:
     return log_of(f"{service['unit']}.service" for service in services)
 
 
-def _note(params: dict, names: list[str], result: str, seconds: float) -> None:
+def _note(params: dict, names: list[str], result: str, seconds: float) -> str:
     entry = {**params["run"], "kind": "release", "services": names, "to": params["release"]}
-    note(Path(params["state_dir"]), {**entry, "result": result, "seconds": round(seconds, 2)})
+    entry |= {"result": result, "seconds": round(seconds, 2)}
+    return note(Path(params["state_dir"]), entry)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from ansible.module_utils.askfleet_host import (
     health,
     host_lock,
+    keep_link,
     log_of,
     note,
     point_links,
@@ -35,8 +36,8 @@ description:
     runs is asked the canaries of the new generation first and then follows its link without a
     restart. What a service may have of memory follows what it is to load.
   - When a step fails, the links go back and the services serve what they served; the module then
-    fails with step and reason. Every flip is noted in the host's journal. One switch at a time goes
-    on on a host.
+    fails with step and reason. Every flip is noted in the host's journal; a journal that cannot be
+    written stops neither a switch nor the way back. One switch at a time goes on on a host.
 options:
   kind:
     description: Which services of the host.
@@ -57,7 +58,9 @@ options:
     type: dict
     required: true
   verify:
-    description: Command that checks the part; empty to check nothing (on the way back).
+    description: >-
+      Command that checks the part; empty on the way back, which checks nothing and uses the second
+      links that the way forward has made, where the disk takes no new ones.
     type: list
     elements: str
     default: []
@@ -116,6 +119,10 @@ seconds:
   description: How long the services of this host were being switched.
   type: float
   returned: success
+unwritten:
+  description: Why the journal misses this change; empty where it has it.
+  type: str
+  returned: always
 log:
   description: The end of the services' logs.
   type: list
@@ -148,6 +155,9 @@ class Switch:
     def forward(self) -> None:
         """Do it; raises StepError, after which `back` undoes what was done."""
         self._command("verify the part", self._params["verify"])
+        if self._params["verify"]:
+            for name in self.before:
+                keep_link(self._links / name)
         if not self._to["current"]:
             self._touched = True
             point_links(self._links, self._to)
@@ -261,16 +271,20 @@ def main() -> None:
             log = log_of(f"{service['unit']}.service" for service in params["services"])
             left = switch.back()
             seconds = round(time.monotonic() - start, 2)
-            note(state, {**entry, "result": f"{error}{left or '; put back'}", "seconds": seconds})
-            module.fail_json(msg=f"{error}{left}", before=switch.before, log=log)
+            result = f"{error}{left or '; put back'}"
+            unwritten = note(state, {**entry, "result": result, "seconds": seconds})
+            told = {"before": switch.before, "unwritten": unwritten}
+            module.fail_json(msg=f"{error}{left}", log=log, **told)
         seconds = round(time.monotonic() - start, 2)
-        note(state, {**entry, "result": "ok", "seconds": seconds})
-        module.exit_json(**_answer(params, switch, True, seconds))
+        unwritten = note(state, {**entry, "result": "ok", "seconds": seconds})
+        module.exit_json(**_answer(params, switch, True, seconds, unwritten))
 
 
-def _answer(params: dict, switch: Switch, changed: bool, seconds: float) -> dict:
+def _answer(
+    params: dict, switch: Switch, changed: bool, seconds: float, unwritten: str = ""
+) -> dict:
     """The result, and the fact that this kind of service has been switched on this host."""
-    told = {"changed": changed, "before": switch.before, "seconds": seconds}
+    told = {"changed": changed, "before": switch.before, "seconds": seconds, "unwritten": unwritten}
     return {**told, "ansible_facts": {f"activation_switched_{params['kind']}": told}}
 
 

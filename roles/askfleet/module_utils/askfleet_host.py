@@ -32,14 +32,41 @@ def read_links(directory: Path) -> dict[str, str]:
 def point_links(directory: Path, to: dict[str, str]) -> None:
     """Point the links, each by a rename; `previous` first, so that no moment has neither."""
     for name in reversed(LINKS):
-        link = directory / name
-        if not to[name]:
-            link.unlink(missing_ok=True)
-            continue
-        new = directory / f".{name}.new"
+        point_link(directory / name, to[name])
+
+
+def point_link(link: Path, target: str) -> None:
+    """Point a link by a rename, or remove it where there is no target.
+
+    Where the disk takes no new link, the one that `keep_link` has made is used, if it has the
+    target: the way back needs neither space nor an inode.
+    """
+    if not target:
+        link.unlink(missing_ok=True)
+        return
+    if link.is_symlink() and str(link.readlink()) == target:
+        return
+    new = link.with_name(f".{link.name}.new")
+    try:
         new.unlink(missing_ok=True)
-        new.symlink_to(to[name])
-        new.replace(link)
+        new.symlink_to(target)
+    except OSError:
+        new = _kept(link)
+        if not new.is_symlink() or str(new.readlink()) != target:
+            raise
+    new.replace(link)
+
+
+def keep_link(link: Path) -> None:
+    """Make a second link with the same target beside a link, before it is changed."""
+    kept = _kept(link)
+    kept.unlink(missing_ok=True)
+    if link.is_symlink():
+        kept.symlink_to(link.readlink())
+
+
+def _kept(link: Path) -> Path:
+    return link.with_name(f".{link.name}.before")
 
 
 def health(url: str, timeout: float = 5.0) -> dict:
@@ -138,9 +165,20 @@ def alone(path: Path, *, check: bool = False) -> Iterator[None]:
     if check:
         yield
         return
-    with path.open("w") as file:
+    file = _lockable(path)
+    try:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(file)
+
+
+def _lockable(path: Path) -> int:
+    """Open a lock's file; where the disk takes no new file, its directory is locked instead."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+    except OSError:
+        return os.open(path.parent, os.O_RDONLY)
 
 
 def host_lock(state_dir: Path, *, check: bool = False) -> AbstractContextManager[None]:
@@ -148,15 +186,23 @@ def host_lock(state_dir: Path, *, check: bool = False) -> AbstractContextManager
     return alone(state_dir / "switch.lock", check=check)
 
 
-def note(state_dir: Path, entry: dict) -> None:
-    """Add an entry, with the time, to this host's journal of changes."""
+def note(state_dir: Path, entry: dict) -> str:
+    """Add an entry, with the time, to this host's journal of changes.
+
+    Returns:
+        "", or why the entry is missing: what is noted has been done, so nothing is raised.
+    """
     stamped = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **entry}
     path = state_dir / JOURNAL
-    torn = path.exists() and not path.read_bytes().endswith(b"\n")
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * torn + json.dumps(stamped) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        torn = path.exists() and not path.read_bytes().endswith(b"\n")
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" * torn + json.dumps(stamped) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return f"{path} misses this change: {error.strerror}"
+    return ""
 
 
 def notes(state_dir: Path, count: int) -> list[dict]:

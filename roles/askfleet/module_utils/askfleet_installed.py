@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
+from ansible.module_utils.askfleet_host import keep_link, point_link
+
 ENDS = (".socket", ".service")
+# Second names of the files in place before a rollout.
+_KEPT = {"units": ".askfleet-*.before", "settings": ".*.env.before"}
 
 
 class Files:
@@ -40,13 +46,17 @@ class Files:
         return [p for p, text in self.wanted().items() if not p.exists() or p.read_bytes() != text]
 
     def remember(self, run_id: str) -> None:
-        """Keep a copy of what is in place, as the state before this run."""
-        shutil.rmtree(self._before, ignore_errors=True)
-        for kind, place in self.places.items():
-            (self._before / kind).mkdir(parents=True)
-            for path in self.wanted():
-                if path.parent == place and path.exists():
-                    shutil.copy2(path, self._before / kind / path.name)
+        """Keep what is in place, as the state before this run; raises OSError where it cannot.
+
+        A file is kept under a second name beside it, so that the way back is a rename, which a
+        full disk does not stop.
+        """
+        self.forget()
+        self._before.mkdir(parents=True)
+        for path in self.wanted():
+            if path.exists():
+                os.link(path, _kept(path))
+        keep_link(self.link)
         target = str(self.link.readlink()) if self.link.is_symlink() else ""
         (self._before / "release").write_text(target, encoding="utf-8")
         (self._before / "run").write_text(run_id, encoding="utf-8")
@@ -72,25 +82,26 @@ class Files:
                 _write(
                     path, text, 0o640 if path.suffix == ".env" else 0o644, self.places["settings"]
                 )
-        _point(self.link, str(self.release))
+        point_link(self.link, str(self.release))
 
     def put_back(self) -> None:
         """Put what is remembered in place again; what was not there goes."""
-        for kind, place in self.places.items():
-            for path in self.wanted():
-                if path.parent != place:
-                    continue
-                kept = self._before / kind / path.name
-                if kept.exists():
-                    shutil.copy2(kept, path)
-                else:
-                    path.unlink(missing_ok=True)
+        for path in self.wanted():
+            kept = _kept(path)
+            if kept.exists():
+                kept.replace(path)
+            else:
+                path.unlink(missing_ok=True)
         target = (self._before / "release").read_text(encoding="utf-8")
         if target:
-            _point(self.link, target)
+            point_link(self.link, target)
 
     def forget(self) -> None:
         """Drop what is remembered."""
+        for kind, place in self.places.items():
+            for kept in place.glob(_KEPT[kind]):
+                with suppress(OSError):
+                    kept.unlink()
         shutil.rmtree(self._before, ignore_errors=True)
 
 
@@ -103,8 +114,5 @@ def _write(path: Path, text: bytes, mode: int, like: Path) -> None:
     new.replace(path)
 
 
-def _point(link: Path, target: str) -> None:
-    new = link.with_name(f".{link.name}.new")
-    new.unlink(missing_ok=True)
-    new.symlink_to(target)
-    new.replace(link)
+def _kept(path: Path) -> Path:
+    return path.with_name(f".{path.name}.before")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ansible.module_utils.askfleet_host import health, log_of, ready, systemctl, unit_states
@@ -68,8 +69,10 @@ def restart(
     drain = drain and all(map(_stood_in, services))
     flags = [Path(service["drain_file"]) for service in services] if drain else []
     try:
-        for flag in flags:
-            flag.touch()
+        # Without its flag a service restarts undrained: requests wait, and no undo is stopped.
+        with suppress(OSError):
+            for flag in flags:
+                flag.touch()
         if flags:
             time.sleep(DRAIN)
         change()
