@@ -18,7 +18,9 @@ from app.generation.files import FileInfo, check
 SCHEMA = 1
 NAME = "manifest.json"
 ID_PATTERN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
-REMEDY = "stage the generation again, or build it again"
+REMEDY = (
+    "stage the generation again, fetch it from the hosts (fetch_generation.yml) or build it again"
+)
 
 
 def shard_dir(shard: int) -> str:
