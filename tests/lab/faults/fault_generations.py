@@ -1,5 +1,6 @@
 """Sealed generations with right checksums and wrong content."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -42,6 +43,31 @@ def resealed(source: Path, out: Path, change: Change) -> Iterator[Path]:
         yield target
     finally:
         shutil.rmtree(target)
+
+
+@contextmanager
+def tampered(source: Path, out: Path, name: str) -> Iterator[Path]:
+    """A copy of a generation under its id: one file changed with its entry in the manifest."""
+    target = out / source.name
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(source, target, copy_function=os.link)
+    file = target / name
+    content = file.read_bytes()
+    file.unlink()  # its other name is the right generation's
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    relist(target / NAME, name, files.sha256_of(file))
+    try:
+        yield target
+    finally:
+        shutil.rmtree(out)
+
+
+def relist(manifest: Path, name: str, sha256: str) -> None:
+    """Give a file another sha256 in a manifest, and leave id and content hash as they are."""
+    told = json.loads(manifest.read_bytes())
+    told["files"][name]["sha256"] = sha256
+    manifest.unlink()
+    manifest.write_text(json.dumps(told), encoding="utf-8")
 
 
 def _stored(manifest: Manifest) -> int:
