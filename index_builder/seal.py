@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +10,15 @@ import msgspec
 
 from app.errors import GenerationError
 from app.generation import files
-from app.generation.manifest import NAME, SCHEMA, Manifest, ModelRef, RoutingInfo, ShardInfo
+from app.generation.manifest import (
+    NAME,
+    SCHEMA,
+    Manifest,
+    ModelRef,
+    RoutingInfo,
+    ShardInfo,
+    content_hash_of,
+)
 from app.generation.routing import Router
 from app.generation.shard_part import ShardPart
 
@@ -29,31 +36,16 @@ class Contents:
     canaries: int
 
 
-def content_hash(described: dict[str, files.FileInfo], contents: Contents) -> str:
-    """One sha256 (hex) over all files and what the manifest says of them.
-
-    The model counts, though no file of a generation holds it: the same vectors under another
-    model's name are another generation.
-    """
-    digest = hashlib.sha256()
-    for name, info in sorted(described.items()):
-        digest.update(f"{info.sha256}  {name}\n".encode())
-    digest.update(repr(replace(contents, inputs_hash="")).encode())
-    return digest.hexdigest()
-
-
 def seal(unfinished: Path, out: Path, contents: Contents) -> Manifest:
     """Write the manifest, open every part once as a service would, and rename into ``out``.
 
     Raises: GenerationError when a part cannot be opened; nothing appears in ``out`` then.
     """
-    described = files.describe(unfinished)
-    content = content_hash(described, contents)
     now = datetime.now(UTC)
-    manifest = Manifest(
+    draft = Manifest(
         schema=SCHEMA,
-        id=f"{now:%Y%m%dT%H%M%SZ}-{content[:8]}",
-        content_hash=content,
+        id="",
+        content_hash="",
         inputs_hash=contents.inputs_hash,
         created_at=now.isoformat(timespec="seconds"),
         model=contents.model,
@@ -63,7 +55,11 @@ def seal(unfinished: Path, out: Path, contents: Contents) -> Manifest:
         shards=contents.shards,
         routing=contents.routing,
         canaries=contents.canaries,
-        files=described,
+        files=files.describe(unfinished),
+    )
+    content = content_hash_of(draft)
+    manifest = msgspec.structs.replace(
+        draft, id=f"{now:%Y%m%dT%H%M%SZ}-{content[:8]}", content_hash=content
     )
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     (unfinished / NAME).write_bytes(text + b"\n")
@@ -86,12 +82,16 @@ def check_sealed(directory: Path) -> Manifest:
 
 
 def existing(out: Path, inputs_hash: str) -> Manifest | None:
-    """The newest sealed generation in ``out`` made from the same inputs, or None."""
-    for directory in sorted(out.glob("*Z-*"), reverse=True):
+    """The newest sealed generation in ``out`` made from the same inputs, or None.
+
+    One that is not whole is passed over, so that building again is a remedy for it.
+    """
+    for directory in sorted(out.glob("[!.]*Z-*"), reverse=True):
         try:
             manifest = Manifest.load(directory)
+            if manifest.inputs_hash == inputs_hash:
+                manifest.verify(directory, range(len(manifest.shards)), routing=True)
+                return manifest
         except GenerationError:
             continue
-        if manifest.inputs_hash == inputs_hash:
-            return manifest
     return None

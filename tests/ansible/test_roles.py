@@ -82,7 +82,9 @@ def test_names_are_unique_in_a_role(role: Path) -> None:
     assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
-@pytest.mark.parametrize("name", ["site", "update_index", "rollback", "status", "prune"])
+@pytest.mark.parametrize(
+    "name", ["site", "update_index", "rollback", "status", "prune", "fetch_generation"]
+)
 def test_root_playbooks_only_import(name: str) -> None:
     plays = load(ROOT / f"{name}.yml")
     assert [p["ansible.builtin.import_playbook"] for p in plays] == [f"playbooks/{name}.yml"]

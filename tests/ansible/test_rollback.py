@@ -96,7 +96,7 @@ def test_a_part_that_is_there_in_part_is_sent_beside_what_is_there() -> None:
     told = look("shard-a", B, A)
     del told["held"]["generations"][A]["files"]["shard-001/index.faiss"]
     [part] = shipped("shard-a", told, new)
-    assert parts.askfleet_basis(part, told) == place(A)
+    assert parts.askfleet_bases(part, told)[0] == place(A)
 
 
 def test_a_model_is_sent_once() -> None:

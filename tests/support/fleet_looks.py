@@ -93,6 +93,7 @@ def look(host: str, *served: str, holds: tuple[str, ...] = (), **other: Any) -> 
     own = [*served, *holds]
     generations = {
         name: {
+            "record": f"{name} manifest.json",
             "files": {
                 file: info["sha256"]
                 for file, info in files(SIZES, name).items()
@@ -106,7 +107,10 @@ def look(host: str, *served: str, holds: tuple[str, ...] = (), **other: Any) -> 
         if name not in {"", M1, M2}
     }
     models = {
-        name: {"files": {f: i["sha256"] for f, i in files(MODEL_SIZES, name).items()}}
+        name: {
+            "record": f"{name} model.json",
+            "files": {f: i["sha256"] for f, i in files(MODEL_SIZES, name).items()},
+        }
         for name in own
         if name in {M1, M2}
     }
@@ -124,6 +128,7 @@ def look(host: str, *served: str, holds: tuple[str, ...] = (), **other: Any) -> 
             for kind in ("encoder", "shard", "gateway")
         },
         "held": {"generations": generations, "models": models},
+        "sound": {},
         "whole": {},
         "health": health,
         "units": {name: {"LoadState": "loaded"} for name in health},

@@ -13,6 +13,9 @@ PROCESS = 65_000_000
 # Free disk that a host keeps beside what is staged.
 SPARE = 64_000_000
 
+# Directories that rsync takes as --link-dest.
+MOST_BASES = 20
+
 _SENT = "Total bytes sent: "  # rsync --stats
 
 
@@ -27,8 +30,8 @@ def askfleet_parts(host: Json, new: Json, data_dir: str, program: str) -> list[d
 
     Returns:
         Parts, each with `name`, `kind`, `id`, `home`, `path`, `staged`, `source`, `files` (name ->
-        size, sha256), `filters` (of rsync) and `verify` (the command that checks it, the directory
-        to be added).
+        size, sha256), `record` (the sha256 of manifest.json or model.json), `filters` (of rsync)
+        and `verify` (the command that checks it, the directory to be added).
     """
     kinds = {service["kind"] for service in host["services"]}
     shards = [service for service in host["services"] if service["kind"] == "shard"]
@@ -70,6 +73,8 @@ def askfleet_parts(host: Json, new: Json, data_dir: str, program: str) -> list[d
             }
         )
     for part in parts:
+        record = "model.json" if part["kind"] == "model" else "manifest.json"
+        part["record"] = part["files"].get(record, {}).get("sha256", "")
         part["path"] = f"{part['home']}/{part['id']}"
         part["staged"] = f"{part['home']}/.staging-{part['id']}"
     return parts
@@ -104,13 +109,28 @@ def _whole(part: Json, look: Json) -> set[str]:
     return {part["id"]} if wanted.items() <= held["files"].items() else set()
 
 
-def askfleet_basis(part: Json, look: Json) -> str:
-    """Name the sealed directory of a host that the part shares most files with; "" for none."""
-    if part["id"] in look["held"][f"{part['kind']}s"]:
-        return str(part["path"])
-    links = look["links"]
+def askfleet_bases(part: Json, look: Json) -> list[str]:
+    """List the sealed directories of a host that rsync compares a part with, the most alike first.
+
+    Every directory that shares a file with the part counts, served or not: the same generation,
+    damaged, above all. What is served is always among them, for the differences of other files.
+    """
+    shared = {
+        name: sum(
+            int(info["size"])
+            for file, info in part["files"].items()
+            if told["files"].get(file) == info["sha256"]
+        )
+        for name, told in look["held"][f"{part['kind']}s"].items()
+    }
     kinds = ["encoder"] if part["kind"] == "model" else ["shard", "gateway"]
-    return next((links[kind]["current"] for kind in kinds if links[kind]["current"]), "")
+    served = {look["links"][kind]["current"].rpartition("/")[2] for kind in kinds}
+    alike = sorted(
+        (name for name, size in shared.items() if size or name in served),
+        key=lambda name: (shared[name], name in served),
+        reverse=True,
+    )
+    return [f"{part['home']}/{name}" for name in alike[:MOST_BASES]]
 
 
 def bytes_to_send(part: Json, look: Json) -> dict[str, int]:
@@ -121,11 +141,15 @@ def bytes_to_send(part: Json, look: Json) -> dict[str, int]:
     """
     if look["whole"].get(part["name"]):
         return {}
-    basis = askfleet_basis(part, look).rpartition("/")[2]
-    has = look["held"][f"{part['kind']}s"].get(basis, {}).get("files", {})
+    # Of the part itself, where it is here and not whole, only what was checked counts.
+    held = look["held"][f"{part['kind']}s"]
+    has = [told["files"] for name, told in held.items() if name != part["id"]]
+    has.append(
+        {name: part["files"][name]["sha256"] for name in look["sound"].get(part["name"], ())}
+    )
     sends: dict[str, int] = {}
     for name, info in part["files"].items():
-        if has.get(name) != info["sha256"]:
+        if not any(files.get(name) == info["sha256"] for files in has):
             first = name.partition("/")[0] if "/" in name else "records"
             where = "model" if part["kind"] == "model" else first
             sends[where] = sends.get(where, 0) + int(info["size"])
@@ -139,13 +163,16 @@ def askfleet_sent(sendings: Iterable[Json]) -> int:
     return sum(int(line.removeprefix(_SENT).replace(",", "")) for line in sent)
 
 
-def askfleet_plan(fleet: Json, looks: Mapping[str, Json], new: Json) -> dict[str, Any]:
+def askfleet_plan(
+    fleet: Json, looks: Mapping[str, Json], new: Json, data_dir: str = ""
+) -> dict[str, Any]:
     """Plan an update before anything is touched.
 
     Args:
         fleet: the topology.
         looks: what each host that answers holds and serves (the module askfleet_look).
         new: what is to be served (the record that the role generation makes).
+        data_dir: directory of generations and models on a host, for messages.
 
     Returns:
         `faults`: reasons not to begin, each naming host, bytes and fix; `lines`: the plan as
@@ -157,14 +184,18 @@ def askfleet_plan(fleet: Json, looks: Mapping[str, Json], new: Json) -> dict[str
     live = _live(looks)
     for name, look in looks.items():
         services = fleet["hosts"][name]["services"]
-        parts = askfleet_parts(fleet["hosts"][name], new, "", "")
+        parts = askfleet_parts(fleet["hosts"][name], new, data_dir, "")
         by_part: Counter[str] = Counter()
-        for part in [*parts, *askfleet_previous_parts(fleet["hosts"][name], new, look, "", "")]:
+        for part in [
+            *parts,
+            *askfleet_previous_parts(fleet["hosts"][name], new, look, data_dir, ""),
+        ]:
             by_part.update(bytes_to_send(part, look))
         sends[name] = sum(by_part.values())
         before, after = _memory(services, look, live, new)
         faults += _space(name, look, sends[name], after + _mapped_beside(parts))
         faults += _lacking(name, look, parts)
+        faults += _other_content(name, look, parts)
         faults += _unloadable(name, look)
         told = ", ".join(f"{k} {_readable(v)}" for k, v in sorted(by_part.items()))
         restarts = _restarts(services, look, new)
@@ -239,6 +270,25 @@ def _lacking(name: str, look: Json, parts: Sequence[Json]) -> list[str]:
     ]
 
 
+def _other_content(name: str, look: Json, parts: Sequence[Json]) -> list[str]:
+    """Refuse to replace what a host holds under the id of another content.
+
+    An id stands for one content, so one of the two is not what was sealed. A model's fingerprint
+    covers its files, and `model.json` may be written anew by the publisher.
+    """
+    held = look["held"]["generations"]
+    return [
+        f"{name}: {part['name']}: {part['path']}/manifest.json is not the controller's: one id, "
+        f"two contents. If the controller's is right, remove that file on {name} and run this "
+        f"again; if the host's is, remove {part['source']} here and run fetch_generation.yml"
+        for part in parts
+        if part["kind"] == "generation"
+        and part["record"]
+        and part["id"] in held
+        and held[part["id"]]["record"] != part["record"]
+    ]
+
+
 def _unloadable(name: str, look: Json) -> list[str]:
     return [
         f"{name}: {service}: its unit is {state['LoadState']}: unmask it, or run site.yml"
@@ -286,7 +336,7 @@ class FilterModule:
         return {
             "askfleet_parts": askfleet_parts,
             "askfleet_previous_parts": askfleet_previous_parts,
-            "askfleet_basis": askfleet_basis,
+            "askfleet_bases": askfleet_bases,
             "askfleet_plan": askfleet_plan,
             "askfleet_sent": askfleet_sent,
         }

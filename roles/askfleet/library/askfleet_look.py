@@ -79,14 +79,14 @@ RETURN = r"""
 look:
   description: >-
     C(release), C(releases), C(links) (by kind), C(dangling) (links whose target is gone), C(held)
-    (generations and models: C(files) that are
-    there with their sha256, C(memory) in bytes by shard, C(model), C(documents)), C(unfinished)
-    (directories that an interrupted run left), C(whole) (by
-    part), C(health) and C(units) (by service), C(drained) (services whose drain flag is there),
-    C(asked) (by service and address:port, for each replica that nginx asks, C(status) and
-    C(loaded)), C(disk) and C(memory) in bytes, C(writes) (by directory C(error), the name of an
-    errno, C(why) in words, C(free) in bytes, C(inodes), None where the file system does not count
-    them), C(lock), C(journal).
+    (generations and models: C(files) that are there with their sha256, C(record), the sha256 of
+    manifest.json or model.json, C(memory) in bytes by shard, C(model), C(documents)),
+    C(unfinished) (directories that an interrupted run left), C(sound) (by part, the files that are
+    as they should be), C(whole) (by part), C(health) and C(units) (by service), C(drained)
+    (services whose drain flag is there), C(asked) (by service and address:port, for each replica
+    that nginx asks, C(status) and C(loaded)), C(disk) and C(memory) in bytes, C(writes) (by
+    directory C(error), the name of an errno, C(why) in words, C(free) in bytes, C(inodes), None
+    where the file system does not count them), C(lock), C(journal).
   type: dict
   returned: success
 """
@@ -97,7 +97,7 @@ KINDS = ("encoder", "shard", "gateway")
 
 
 def held(directory: Path, record: str) -> dict[str, dict]:
-    """Return by sealed directory what is there: `files` of the right size, `memory` by shard."""
+    """Return by sealed directory what its record says, and its `files` of the right size."""
     found = {}
     for path in sorted(directory.glob(f"[!.]*/{record}")):
         # A damaged record: that directory holds nothing that counts.
@@ -107,13 +107,15 @@ def held(directory: Path, record: str) -> dict[str, dict]:
 
 
 def _held(record: Path) -> dict:
-    told = json.loads(record.read_text(encoding="utf-8"))
+    content = record.read_bytes()
+    told = json.loads(content)
     there = {}
     for name, info in told["files"].items():
         file = record.parent / name
         if file.is_file() and file.stat().st_size == info["size"]:
             there[name] = info["sha256"]
     return {
+        "record": hashlib.sha256(content).hexdigest(),
         "files": there,
         "memory": [shard["memory_bytes"] for shard in told.get("shards", [])],
         "model": told["model"]["fingerprint"] if "shards" in told else "",
@@ -121,9 +123,9 @@ def _held(record: Path) -> dict:
     }
 
 
-def is_whole(part: dict) -> bool:
-    """Whether every file of the part is there with its size and sha256."""
-    return all(_matches(Path(part["path"], name), info) for name, info in part["files"].items())
+def sound_files(part: dict) -> list[str]:
+    """Return the files of a part that are there with their size and sha256."""
+    return [n for n, info in part["files"].items() if _matches(Path(part["path"], n), info)]
 
 
 def _matches(path: Path, info: dict) -> bool:
@@ -188,6 +190,7 @@ def look(params: dict) -> dict:
     with ThreadPoolExecutor(max(len(services), 1)) as pool:
         answers = list(pool.map(lambda service: health(service["url"]), services))
     units = unit_states([f"{service['unit']}.service" for service in services])
+    sound = {part["name"]: sound_files(part) for part in params["parts"]}
     return {
         "release": (install / "current").resolve().name if (install / "current").exists() else "",
         "releases": sorted(p.name for p in releases.iterdir()) if releases.is_dir() else [],
@@ -198,7 +201,8 @@ def look(params: dict) -> dict:
             "models": held(data / "models", "model.json"),
         },
         "unfinished": sorted(path.name for path in data.glob("*/.staging-*")),
-        "whole": {part["name"]: is_whole(part) for part in params["parts"]},
+        "sound": sound,
+        "whole": {p["name"]: len(sound[p["name"]]) == len(p["files"]) for p in params["parts"]},
         "health": dict(zip([service["name"] for service in services], answers, strict=True)),
         "units": dict(zip([service["name"] for service in services], units.values(), strict=True)),
         "drained": [one["name"] for one in services if Path(one["drain_file"]).exists()],

@@ -68,11 +68,7 @@ class Files:
 
     def new_units(self) -> list[Path]:
         """Return the wanted units, sockets first, that were not in place before this run."""
-        new = [
-            path
-            for path in self.wanted()
-            if path.suffix in ENDS and not (self._before / "units" / path.name).exists()
-        ]
+        new = [path for path in self.wanted() if path.suffix in ENDS and not _kept(path).exists()]
         return sorted(new, key=lambda path: ENDS.index(path.suffix))
 
     def put(self) -> None:

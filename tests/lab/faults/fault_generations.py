@@ -1,10 +1,10 @@
 """Sealed generations with right checksums and wrong content."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ import msgspec
 import numpy as np
 
 from app.generation import canary, documents, files, shard_index
-from app.generation.manifest import NAME, Manifest, shard_dir
+from app.generation.manifest import NAME, Manifest, content_hash_of, shard_dir
 from app.generation.routing import CENTROIDS
-from index_builder.seal import Contents, content_hash
 
 Change = Callable[[Path, Manifest], dict[str, Any]]
 """Changes the files below a directory; returns what its manifest says otherwise than before."""
@@ -30,13 +29,12 @@ def resealed(source: Path, out: Path, change: Change) -> Iterator[Path]:
     (unfinished / NAME).unlink()
     manifest = Manifest.load(source)
     manifest = msgspec.structs.replace(manifest, **change(unfinished, manifest))
-    described = files.describe(unfinished)
-    contents = Contents(**{one.name: getattr(manifest, one.name) for one in fields(Contents)})
-    content = content_hash(described, contents)
-    stamp = f"20010101T000000Z-{content[:8]}"
-    sealed = msgspec.structs.replace(
-        manifest, id=stamp, content_hash=content, stored=_stored(manifest), files=described
+    draft = msgspec.structs.replace(
+        manifest, stored=_stored(manifest), files=files.describe(unfinished)
     )
+    content = content_hash_of(draft)
+    stamp = f"20010101T000000Z-{content[:8]}"
+    sealed = msgspec.structs.replace(draft, id=stamp, content_hash=content)
     (unfinished / NAME).write_bytes(msgspec.json.encode(sealed))
     target = out / stamp
     shutil.rmtree(target, ignore_errors=True)
@@ -45,6 +43,31 @@ def resealed(source: Path, out: Path, change: Change) -> Iterator[Path]:
         yield target
     finally:
         shutil.rmtree(target)
+
+
+@contextmanager
+def tampered(source: Path, out: Path, name: str) -> Iterator[Path]:
+    """A copy of a generation under its id: one file changed with its entry in the manifest."""
+    target = out / source.name
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(source, target, copy_function=os.link)
+    file = target / name
+    content = file.read_bytes()
+    file.unlink()  # its other name is the right generation's
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    relist(target / NAME, name, files.sha256_of(file))
+    try:
+        yield target
+    finally:
+        shutil.rmtree(out)
+
+
+def relist(manifest: Path, name: str, sha256: str) -> None:
+    """Give a file another sha256 in a manifest, and leave id and content hash as they are."""
+    told = json.loads(manifest.read_bytes())
+    told["files"][name]["sha256"] = sha256
+    manifest.unlink()
+    manifest.write_text(json.dumps(told), encoding="utf-8")
 
 
 def _stored(manifest: Manifest) -> int:

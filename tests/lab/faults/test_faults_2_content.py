@@ -6,11 +6,13 @@ from fault_generations import (
     nothing_wrong,
     other_dimension,
     other_fingerprint,
+    relist,
     resealed,
+    tampered,
     wrong_canaries,
 )
 from fault_inject import Trigger, flip_bit, turn_of
-from lab_corpora import GENERATIONS, start_update_to
+from lab_corpora import GENERATIONS, WORK, start_update_to
 from lab_end import expect_serves, expect_unchanged
 from lab_hosts import HOSTS, root, snapshot
 
@@ -48,11 +50,50 @@ def test_bit_flipped_after_staging(fleet, tell, tell_load):
     expect_unchanged(before)
     with fleet.load(old, new) as load:
         mended = fleet.update(new).succeeded()
-    tell(f"mended: {load}, {mended.seconds:.1f} s")
+    size = file.stat().st_size
+    tell(f"mended: {load}, {mended.seconds:.1f} s, {mended.sent} bytes sent for a file of {size}")
     load.check()
+    assert mended.sent < size, "not its whole part"
     placed = "Put each part in its place, once it has been verified on shard-d"
     assert [change for change in mended.changes if change.endswith(placed)], mended.changes
     expect_serves(fleet.corpora, new, old)
+
+
+def test_changed_together_with_its_hash(fleet, tell_load):
+    """Every checksum of the manifest is right, but its id is that of another content."""
+    before, held = fleet.picture(), {host: snapshot(host) for host in HOSTS}
+    with (
+        tampered(fleet.source("C"), WORK / "tampered", "shard-002/documents.sqlite") as broken,
+        fleet.load(fleet.now) as load,
+        start_update_to(broken) as running,
+    ):
+        failed = running.done()
+    tell_load(load)
+    failed.failed("it was changed after it was sealed", "fetch_generation.yml")
+    assert {host: snapshot(host) for host in HOSTS} == held
+    expect_unchanged(before)
+
+
+def test_another_content_under_an_id_that_a_host_has(fleet, tell, tell_load):
+    """Which of the two is right, the play cannot know; the fix that it names is tried."""
+    now = fleet.now
+    before, (generation,) = fleet.picture(), fleet.corpora.ids(now)
+    manifest = root("shard-b") / f"srv/askfleet/generations/{generation}/manifest.json"
+    relist(manifest, "shard-002/documents.sqlite", "0" * 64)
+    held = {host: snapshot(host) for host in HOSTS}
+    with fleet.load(now) as load, fleet.start(now) as running:
+        failed = running.done()
+    tell_load(load)
+    place = f"/srv/askfleet/generations/{generation}/manifest.json"
+    failed.failed(f"shard-b: generation {generation}: {place} is not the controller's: one id")
+    assert {host: snapshot(host) for host in HOSTS} == held
+    expect_unchanged(before)
+    manifest.unlink()
+    with fleet.load(now) as load:
+        mended = fleet.update(now).succeeded()
+    tell(f"mended: {load}, {mended.seconds:.1f} s, {mended.sent} bytes sent")
+    load.check()
+    expect_unchanged(before)
 
 
 WRONG = {

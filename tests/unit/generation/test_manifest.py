@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import faiss
+import msgspec
 import numpy as np
 import pytest
 from small_generations import SmallGeneration, build_small
 
 from app.errors import GenerationError
-from app.generation import documents
-from app.generation.manifest import Manifest
+from app.generation import documents, files
+from app.generation.manifest import Manifest, content_hash_of
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
 from app.generation.shard_index import write_index
 from app.generation.shard_part import ShardPart
+
+SEALED_BEFORE = Path(__file__).with_name("sealed_before.json")
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,12 @@ def edit(directory: Path, change: Callable[[dict[str, Any]], object]) -> None:
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
+
+
+def bind(content: dict[str, Any]) -> None:
+    """Give a changed manifest the content hash and the id that it would have been sealed with."""
+    content["content_hash"] = content_hash_of(msgspec.convert(content, Manifest))
+    content["id"] = f"{content['id'][:-8]}{content['content_hash'][:8]}"
 
 
 def test_a_sealed_generation_is_whole(sealed: SmallGeneration) -> None:
@@ -56,6 +65,7 @@ def test_a_sealed_generation_is_whole(sealed: SmallGeneration) -> None:
         (lambda m: m.update(id="../" + m["id"]), "is malformed"),
         (lambda m: m.update(id=m["id"] + "\n"), "is malformed"),
         (lambda m: m.update(content_hash="0" * 64), "id and content hash differ"),
+        (lambda m: m.update(content_hash=m["content_hash"][:8] + "0" * 56), "changed after it was"),
         (lambda m: m.update(clusters=2**62), "a cluster belongs to no shard"),
         (lambda m: m["model"].update(dim=0), "a vector has no dimension"),
         (lambda m: m["routing"].update(neighbours=0), "neighbours of the routing out of range"),
@@ -93,6 +103,60 @@ def test_a_wrong_manifest_is_refused(
     with pytest.raises(GenerationError, match=message) as caught:
         Manifest.load(copy)
     assert str(copy / "manifest.json") in str(caught.value)
+
+
+BOUND: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a file's sha256": lambda m: m["files"]["shard-001/index.faiss"].update(sha256="0" * 64),
+    "a file more": lambda m: m["files"].update(x={"size": 1, "sha256": "0" * 64}),
+    "the model": lambda m: m["model"].update(fingerprint="0" * 16),
+    "the model's name": lambda m: m["model"].update(name="other"),
+    "the documents": lambda m: m.update(documents=m["documents"] - 1),
+    "a shard's kind": lambda m: m["shards"][0].update(index_kind="Flat2"),
+    "a shard's recall": lambda m: m["shards"][0].update(recall=0.5),
+    "a shard's memory": lambda m: m["shards"][0].update(memory_bytes=1),
+    "the threshold": lambda m: m["routing"].update(threshold=0.1),
+    "the recall table": lambda m: m["routing"]["table"].pop(),
+    "the canaries": lambda m: m.update(canaries=1),
+}
+
+
+@pytest.mark.parametrize("what", BOUND)
+def test_what_was_changed_after_sealing_is_refused(copy: Path, what: str) -> None:
+    """The id and content_hash are left as they were: they no longer match."""
+    edit(copy, BOUND[what])
+    with pytest.raises(GenerationError, match="it was changed after it was sealed"):
+        Manifest.load(copy)
+
+
+def test_a_file_changed_with_its_entry_is_refused(copy: Path) -> None:
+    """Every checksum is right; the id is that of another content."""
+    flip(copy / "shard-001/index.faiss")
+    described = files.describe(copy)["shard-001/index.faiss"]
+    edit(
+        copy, lambda m: m["files"].update({"shard-001/index.faiss": msgspec.to_builtins(described)})
+    )
+    with pytest.raises(GenerationError, match="it was changed after it was sealed"):
+        Manifest.load(copy)
+
+
+def test_every_field_is_bound_but_for_those_that_say_when_and_from_what(copy: Path) -> None:
+    """A field that is added must be covered by the content hash, or be named here."""
+    free = {"schema", "id", "content_hash", "inputs_hash", "created_at"}
+    derived = {"stored"}  # the sum of the shards' documents
+    bound = {"model", "documents", "clusters", "shards", "routing", "canaries", "files"}
+    assert set(Manifest.__struct_fields__) == free | derived | bound
+    manifest = Manifest.load(copy)
+    for name in bound:
+        other = msgspec.structs.replace(manifest, **{name: {} if name == "files" else None})
+        assert content_hash_of(other) != manifest.content_hash, name
+    edit(copy, lambda m: m.update(inputs_hash="1" * 64, created_at="2020-01-01T00:00:00+00:00"))
+    Manifest.load(copy)
+
+
+def test_the_content_hash_of_generations_sealed_before_stays() -> None:
+    """The text that is hashed is a format: what release 0.1.0 sealed must load for ever."""
+    old = msgspec.json.decode(SEALED_BEFORE.read_bytes(), type=Manifest)
+    assert content_hash_of(old) == old.content_hash
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"id": "\xff"}', b"[" * 100_000])
@@ -172,6 +236,7 @@ def test_an_empty_shard_fails_its_self_query(copy: Path) -> None:
         content["stored"] -= content["shards"][2]["documents"]
         content["documents"] = min(content["documents"], content["stored"])
         content["shards"][2]["documents"] = 0
+        bind(content)
 
     edit(copy, count)
     with pytest.raises(GenerationError, match="the self-query found nothing"):
