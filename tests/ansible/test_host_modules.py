@@ -137,6 +137,18 @@ def test_a_part_gets_its_place_once_verified(host: FakeHost, staged: Path) -> No
     assert host.calls() == [f"askfleet verify --shard=0 {staged} (gateways: nothing)"]
 
 
+def test_who_may_read_a_part_is_set_when_it_gets_its_place(host: FakeHost, staged: Path) -> None:
+    modes = host.root / "modes.conf"
+    modes.write_text(f"z {staged.parent}/*/manifest.json 0604 - - -\n")
+    staged.chmod(0o750)
+    put(host, staged, modes=str(modes))
+    place = staged.with_name(IDS[0])
+    assert place.joinpath("manifest.json").stat().st_mode & 0o777 == 0o604
+    modes.write_text(f"z {staged.parent}/* 0755 no-such-user - -\n")
+    place.rename(staged)
+    assert "no-such-user" in put(host, staged, modes=str(modes))["msg"]
+
+
 def test_a_part_that_arrived_damaged_goes(host: FakeHost, staged: Path) -> None:
     host.command_fails("verify", "manifest.json: sha256 differs\n")
     told = put(host, staged)

@@ -82,12 +82,17 @@ def _wrong(look: Json, service: Json, usual: Mapping[str, str]) -> Iterable[str]
         yield f"its unit is {unit['UnitFileState']}: it will not start at boot"
     if service["name"] in look["drained"]:
         yield "it is drained"
+    yield from look.get("damage", {}).get(service["name"], ())
     if not current:
         if usual["generation"]:
             yield "it has nothing to serve"
         return
+    store = "models" if kind == "encoder" else "generations"
+    if current not in look["held"][store]:
+        link = look["links"][kind]["current"]
+        yield f"{link} is not on its disk, or damaged: run update_index.yml -e generation=… again"
     if body["status"] != "ok":
-        yield f"it is {body['status']}"
+        yield f"it is {body['status']}{': ' + body['fault'] if body.get('fault') else ''}"
         return
     ids = body.get("models") or body.get("generations") or {}
     if ids.get("current") != current:

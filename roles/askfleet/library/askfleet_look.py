@@ -10,7 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from ansible.module_utils.askfleet_host import health, notes, read_links, read_lock, unit_states
+from ansible.module_utils.askfleet_host import (
+    health,
+    notes,
+    read_links,
+    read_lock,
+    run,
+    unit_states,
+)
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -48,6 +55,10 @@ options:
     description: How many of the journal's last entries to return.
     type: int
     default: 0
+  verify:
+    description: Whether to check what is served against its manifest, checksums included.
+    type: bool
+    default: false
 author: askfleet
 """
 
@@ -66,7 +77,8 @@ look:
     C(release), C(releases), C(links) (by kind), C(held) (generations and models: C(files) that are
     there with their sha256, C(memory) in bytes by shard, C(model), C(documents)), C(whole) (by
     part), C(health) and C(units) (by service), C(drained) (services whose drain flag is there),
-    C(disk) and C(memory) in bytes, C(lock), C(journal).
+    C(disk) and C(memory) in bytes, C(lock), C(journal), C(damage) (by service, what C(verify) found
+    at current and previous).
   type: dict
   returned: success
 """
@@ -114,6 +126,26 @@ def _matches(path: Path, info: dict) -> bool:
     return digest.hexdigest() == info["sha256"]
 
 
+def damage(services: list[dict], data: Path, program: Path) -> dict[str, list[str]]:
+    """Return by service what is wrong with the files that its links name."""
+    found: dict[str, list[str]] = {}
+    for service in services:
+        checks = {
+            "encoder": ["verify-model"],
+            "shard": ["verify", f"--shard={service.get('shard')}"],
+            "gateway": ["verify", "--routing"],
+        }
+        links = read_links(data / service["kind"])
+        targets = dict.fromkeys(target for target in links.values() if target)
+        answers = (run([str(program), *checks[service["kind"]], target]) for target in targets)
+        found[service["name"]] = [
+            (errors or output).strip().removeprefix("error: ")
+            for status, output, errors in answers
+            if status
+        ]
+    return found
+
+
 def memory() -> dict[str, int]:
     """Return the host's memory in bytes: all of it, and what programs could still have."""
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -157,6 +189,9 @@ def look(params: dict) -> dict:
         "memory": memory(),
         "lock": read_lock(state / "update.lock"),
         "journal": notes(state, params["history"]),
+        "damage": damage(services, data, install / "current/bin/askfleet")
+        if params["verify"]
+        else {},
     }
 
 
@@ -170,6 +205,7 @@ def main() -> None:
             "state_dir": {"type": "path", "required": True},
             "parts": {"type": "list", "elements": "dict", "default": []},
             "history": {"type": "int", "default": 0},
+            "verify": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
