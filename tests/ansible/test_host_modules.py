@@ -377,6 +377,25 @@ def test_a_look_tells_links_health_units_and_flags(host: FakeHost) -> None:
     assert found["journal"] == []
 
 
+def test_a_look_verifies_what_every_service_serves_where_it_is_asked_to(host: FakeHost) -> None:
+    shards = [host.service("shard", number) for number in (0, 1)]
+    host.link("shard", IDS[1], IDS[0])
+    program = host.root / "opt/current/bin/askfleet"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(host.program)
+    assert look(host, *shards)["damage"] == {}
+    assert look(host, *shards, verify=True)["damage"] == {"shard-0": [], "shard-1": []}
+    verified = [call for call in host.calls() if "verify" in call]
+    assert [call.split()[1:4] for call in verified] == [
+        ["verify", f"--shard={number}", host.place("shard", name)]
+        for number in (0, 1)
+        for name in (IDS[1], IDS[0])
+    ]
+    host.command_fails("verify", "error: index.faiss does not match")
+    found = look(host, shards[0], verify=True)["damage"]
+    assert found == {"shard-0": ["index.faiss does not match"] * 2}
+
+
 @pytest.mark.parametrize(
     ("answer", "status"),
     [
