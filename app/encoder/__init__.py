@@ -19,6 +19,7 @@ from app.encoder.models import ServedModel, load_models
 from app.encoder.slots import Slots
 from app.errors import ProblemError
 from app.generation.engine import Engine, open_engine
+from app.service.breaker import Breaker
 from app.service.cache import MAX_CHARACTERS, Cache
 from app.service.caller import check_waits
 from app.service.health import json_response, new_service
@@ -53,8 +54,13 @@ def create_app(
 
     Raises: GenerationError or ModelError when the current model cannot be served.
     """
-    lifecycle = Lifecycle(config.drain_file)
     models = load_models(config.links, opener)
+
+    def self_query() -> None:
+        for served in models.values():
+            served.self_query()
+
+    lifecycle = Lifecycle(config.drain_file, Breaker(self_query))
     by_fingerprint = {served.engine.fingerprint: served for served in models.values()}
     current = models["current"]
     queue = slots or Slots(concurrent=CORES, waiting=WAITING)
@@ -157,6 +163,8 @@ def _encode(
                 with turn(ends):
                     check()
                     vectors[row] = engine.encode(texts[row : row + 1])[0]
+                if not np.isfinite(vectors[row]).all():
+                    raise FloatingPointError("the model gave a value that is not finite")
                 if len(texts[row]) <= MAX_CHARACTERS:
                     cache.put((engine.fingerprint, texts[row]), vectors[row].copy())
     return vectors

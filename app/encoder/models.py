@@ -23,10 +23,15 @@ UNIT = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """An open engine and the precision of the variant it runs."""
+    """An open engine, its artefact, and the precision of the variant it runs."""
 
     engine: Engine
+    model: Model
     precision: str
+
+    def self_query(self) -> None:
+        """Encode the artefact's probe; raises ModelError when the vector is another."""
+        self_query(self.engine, self.model)
 
 
 def load_models(links: Path, opener: Callable[[Path], Engine]) -> dict[str, ServedModel]:
@@ -50,9 +55,9 @@ def load_models(links: Path, opener: Callable[[Path], Engine]) -> dict[str, Serv
 def _open(directory: Path, opener: Callable[[Path], Engine]) -> ServedModel:
     model = Model.load(directory)
     model.verify(directory)
-    engine = opener(directory)
-    self_query(engine, model)
-    return ServedModel(engine, model.variant_for(cpu_flags()).precision)
+    one = ServedModel(opener(directory), model, model.variant_for(cpu_flags()).precision)
+    one.self_query()
+    return one
 
 
 def self_query(engine: Engine, model: Model) -> None:

@@ -26,6 +26,7 @@ from app.gateway.search import Backend, Searcher, SearchResult, result_json
 from app.gateway.upstream import CONNECT_SECONDS, Call, Upstream, forwarded_headers
 from app.generation.manifest import Manifest
 from app.generation.routing import Router
+from app.service.breaker import Breaker
 from app.service.caller import check_waits
 from app.service.health import json_response, new_service
 from app.service.lifecycle import Lifecycle
@@ -54,9 +55,9 @@ def load_searcher(
             f"{len(config.shard_urls)}"
         )
     manifest.verify(directory, (), routing=True)
-    router = Router.load(directory, manifest)
-    router.probe(router.centroids[:1])
-    return Searcher(manifest, router, backend, pool)
+    searcher = Searcher(manifest, Router.load(directory, manifest), backend, pool)
+    searcher.self_query()
+    return searcher
 
 
 def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
@@ -69,12 +70,12 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
     Raises: GenerationError when the current generation cannot be routed, ConfigError when the API
         keys cannot be read.
     """
-    lifecycle = Lifecycle(config.drain_file)
     pool = ThreadPoolExecutor(FAN_OUT_THREADS, thread_name_prefix="fan-out")
     fleet = backend or Upstream(Connections(CONNECT_SECONDS), config.encoder_url, config.shard_urls)
     generations = Generations(
         config.links, lambda directory: load_searcher(directory, config, fleet, pool)
     )
+    lifecycle = Lifecycle(config.drain_file, Breaker(lambda: generations.active().self_query()))
 
     def describe() -> dict[str, Any]:
         manifest = generations.active().manifest

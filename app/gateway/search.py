@@ -19,6 +19,7 @@ from app.generation.manifest import Manifest
 from app.generation.merge import merge
 from app.generation.routing import Probe, Router
 from app.service.cache import MAX_CHARACTERS, Cache
+from app.service.refusal import refusal_status
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,10 @@ class Searcher:
         self._executor = executor
         self.remembered: Cache[tuple[str, int, Probe], QueryResult] = Cache(REMEMBERED)
 
+    def self_query(self) -> None:
+        """Route one vector; asks neither encoder nor shards."""
+        self._router.probe(self._router.centroids[:1])
+
     def search(self, wanted: SearchRequest, call: Call, *, remember: bool = False) -> SearchResult:
         """Answer ``wanted``; a shard that does not answer makes the result partial.
 
@@ -91,8 +96,8 @@ class Searcher:
             call: the deadline, and headers for all calls.
             remember: whether answers may come from, and go into, what is remembered.
 
-        Raises: ProblemError 503 when the encoder, or every shard asked, does not answer;
-            504 when the deadline has passed.
+        Raises: ProblemError 503 when the encoder, or every shard asked, does not answer; 502 when
+            this gateway reaches no pool; 504 when the deadline has passed.
         """
         start = time.perf_counter()
         keys = [(question, wanted.k, wanted.probe) for question in wanted.queries]
@@ -122,6 +127,9 @@ class Searcher:
         model = self.manifest.model
         try:
             vectors = self._backend.encode(wanted.queries, model.fingerprint, model.dim, call)
+        except PoolsGoneError as error:
+            log.warning("encoder: %s", error)
+            raise _pools_unavailable() from error
         except UpstreamError as error:
             log.warning("encoder: %s", error)
             raise ProblemError(
@@ -164,15 +172,22 @@ class Searcher:
                 hits = others[shard].result() if shard in others else ask(shard)
                 answers[shard] = dict(zip(places[shard].tolist(), hits, strict=True))
             except PoolsGoneError as error:
-                # Another gateway can give a whole answer; nginx at the edge asks it.
                 log.warning("shard %d: %s", shard, error)
-                raise ProblemError(
-                    503, "pools_unavailable", "this gateway reaches no shard", retry_after=1
-                ) from error
+                raise _pools_unavailable() from error
             except (UpstreamError, ProblemError) as error:
                 log.warning("shard %d: %s", shard, error)
                 answers[shard] = None
         return answers
+
+
+def _pools_unavailable() -> ProblemError:
+    """What another gateway can answer; the edge asks it."""
+    return ProblemError(
+        refusal_status("gateway"),
+        "pools_unavailable",
+        "nginx beside this gateway does not answer",
+        retry_after=1,
+    )
 
 
 def _weight(result: QueryResult) -> int:

@@ -30,7 +30,8 @@ from app.wire import (
 
 # A replica on the local network accepts at once or not at all.
 CONNECT_SECONDS = 1.0
-# How long to go on asking a pool of which the last replica alive is restarting, and how often.
+# How long to go on asking a pool whose last replica alive is restarting, and how often. Where that
+# was in vain, the pool is not waited for again until it has answered.
 PATIENCE = 3.0
 PAUSE = 0.1
 # What a replica answers in milliseconds: where it says nothing, nginx soon asks another.
@@ -89,7 +90,7 @@ class PoolsGoneError(UpstreamError):
 
 
 class RestartingError(UpstreamError):
-    """No replica of the pool answers, but one says 503: it will be back in a moment."""
+    """No replica of the pool answers, but one says 503: it may be back in a moment."""
 
 
 class LateError(UpstreamError):
@@ -111,23 +112,30 @@ class Upstream:
         self._transport = transport
         self._encoder_url = encoder_url
         self._shard_urls = shard_urls
+        self._in_vain: set[str] = set()
 
     def _ask(self, pool: str, target: str, body: bytes, call: Call, *, quick: bool) -> Answer:
-        """Ask a pool; while the last of its replicas that is alive restarts, ask again.
+        """Ask a pool; while its replicas say only that they restart, ask again.
 
         Raises: UpstreamError, when no replica answers 200.
         """
-        patience = min(time.monotonic() + PATIENCE, call.ends) - PAUSE
+        patience = time.monotonic() + PATIENCE - PAUSE
         while True:
             try:
-                return self._ask_replicas(pool, target, body, call.quick() if quick else call)
+                answer = self._ask_replicas(pool, target, body, call.quick() if quick else call)
             except LateError as error:
                 log.info("waited for until the deadline: %s", error)
                 quick = False
             except RestartingError:
-                if time.monotonic() > patience:
+                now = time.monotonic()
+                if now > patience:
+                    self._in_vain.add(pool)
+                if pool in self._in_vain or now > call.ends - PAUSE:
                     raise
                 time.sleep(PAUSE)
+            else:
+                self._in_vain.discard(pool)
+                return answer
 
     def _ask_replicas(self, pool: str, target: str, body: bytes, call: Call) -> Answer:
         """Ask a pool; where its choice answers "not loaded", every replica in turn.

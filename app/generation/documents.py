@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from itertools import zip_longest
 from pathlib import Path
+from queue import LifoQueue
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,8 @@ from app.errors import GenerationError
 NAME = "documents.sqlite"
 # SQLite's default limit on bound values is 32,766; a statement of ours stays well below.
 BATCH = 1000
+# Reads at one time. More than these wait for a connection, for less than a millisecond each.
+CONNECTIONS = 8
 
 
 class Row(NamedTuple):
@@ -95,31 +97,43 @@ def read_only(path: Path) -> str:
 
 
 class Documents:
-    """Read access for many threads: one connection each, nothing is ever written."""
+    """Read access for many threads; nothing is ever written.
+
+    All connections are open from the start, so that a file that is removed or replaced later is
+    still read to the end as it was.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._uri = read_only(path)
-        self._threads = threading.local()
+        self._free: LifoQueue[sqlite3.Connection] = LifoQueue()
         try:
-            (self.count,) = self._connection().execute("SELECT count(*) FROM documents").fetchone()
+            for _ in range(CONNECTIONS):
+                connection = sqlite3.connect(read_only(path), uri=True, check_same_thread=False)
+                self._free.put(connection)
+            with self._connection() as connection:
+                (self.count,) = connection.execute("SELECT count(*) FROM documents").fetchone()
         except sqlite3.Error as error:
             raise GenerationError(f"{path} is not a document store: {error}") from error
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._threads, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(self._uri, uri=True)
-            self._threads.connection = connection
-        return connection
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection that no other thread uses meanwhile."""
+        connection = self._free.get()
+        try:
+            yield connection
+        finally:
+            self._free.put(connection)
 
     def fetch(self, locals_: Sequence[int]) -> dict[int, Row]:
         """The documents with these row numbers, in as few statements as SQLite allows.
 
-        Raises: GenerationError when the file is damaged there.
+        Raises: GenerationError when the file is damaged there, or has no such row.
         """
         wanted = list(dict.fromkeys(locals_))
-        return {row.local: row for row in map(Row._make, self._select("*", wanted))}
+        found = {row.local: row for row in map(Row._make, self._select("*", wanted))}
+        if len(found) < len(wanted):
+            raise GenerationError(f"{self._path} has only {len(found)} of {len(wanted)} documents")
+        return found
 
     def ordinals(self, locals_: NDArray[np.int64]) -> NDArray[np.int64]:
         """The ordinals of the documents with these row numbers, each of them there, in that order.
@@ -127,7 +141,10 @@ class Documents:
         Raises: GenerationError when the file is damaged there.
         """
         found = dict(self._select("local, ordinal", locals_.tolist()))
-        return np.array([found[local] for local in locals_.tolist()], dtype=np.int64)
+        try:
+            return np.array([found[local] for local in locals_.tolist()], dtype=np.int64)
+        except KeyError as error:
+            raise GenerationError(f"{self._path} has no document {error}") from error
 
     def _select(self, columns: str, locals_: Sequence[int]) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(locals_), BATCH):
@@ -135,6 +152,23 @@ class Documents:
             marks = ",".join("?" * len(batch))
             query = f"SELECT {columns} FROM documents WHERE local IN ({marks})"  # noqa: S608  # marks
             try:
-                yield from self._connection().execute(query, batch).fetchall()
+                with self._connection() as connection:
+                    rows = _fetched(connection, query, batch)
             except sqlite3.Error as error:
-                raise GenerationError(f"{self._path} cannot be read: {error}") from error
+                # Not its text, which may have a document's.
+                reason = getattr(error, "sqlite_errorname", type(error).__name__)
+                raise GenerationError(f"{self._path} cannot be read: {reason}") from error
+            yield from rows
+
+
+def _fetched(connection: sqlite3.Connection, query: str, values: Sequence[int]) -> list[Any]:
+    """All rows; after an error nothing of what was read is kept, so that the next try reads anew.
+
+    Raises: sqlite3.Error.
+    """
+    try:
+        return connection.execute(query, values).fetchall()
+    except sqlite3.Error:
+        with suppress(sqlite3.Error):
+            connection.execute("PRAGMA shrink_memory")
+        raise

@@ -78,6 +78,8 @@ class ShardIndex:
 
         FAISS keeps any of the rows that tie for the last place. So one more is asked for, and
         more still while the last place is tied, before the lowest of them are taken.
+
+        Raises: GenerationError when the index cannot be searched.
         """
         count = len(queries)
         k = min(k, self.count)
@@ -86,7 +88,7 @@ class ShardIndex:
         for place in range(count):
             query, asked = queries[place : place + 1], min(k + 1, self.count)
             while True:
-                [found_scores], [found] = self._index.search(query, asked)
+                [found_scores], [found] = self._nearest(query, asked)
                 tied = found[-1] >= 0 and found_scores[-1] == found_scores[k - 1]
                 if asked == self.count or not tied:
                     break
@@ -94,6 +96,12 @@ class ShardIndex:
             best = np.lexsort((self._keys(found, found_scores), -found_scores))[:k]
             rows[place], scores[place] = found[best], found_scores[best]
         return Hits(rows, scores)
+
+    def _nearest(self, query: NDArray[np.float32], asked: int) -> Any:
+        try:
+            return self._index.search(query, asked)
+        except RuntimeError as error:  # what FAISS raises for everything
+            raise GenerationError(f"the index cannot be searched: {error}") from error
 
     def _keys(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
         """What decides between equal scores: ranks are looked up only where there are any."""

@@ -17,6 +17,7 @@ from app.service import problem
 from app.service.lifecycle import Lifecycle
 from app.service.metrics import Metrics, State
 from app.service.observe import Observed
+from app.service.refusal import refusal_status
 from app.wire import CANARY_HEADER
 
 # What a drained service goes on answering.
@@ -28,6 +29,12 @@ def json_response(body: object, status: int = 200) -> Response:
     return Response(
         msgspec.json.encode(body) + b"\n", status=status, content_type="application/json"
     )
+
+
+def broken(name: str) -> ProblemError:
+    """The refusal of a broken replica of ``encoder``, ``gateway`` or ``shard``."""
+    detail = f"this {name} is broken: its /health and its log say why"
+    return ProblemError(refusal_status(name), "replica_broken", detail, retry_after=1)
 
 
 def new_service(
@@ -48,14 +55,25 @@ def new_service(
     app.extensions["askfleet.lifecycle"] = lifecycle
     metrics = Metrics(State(config, lifecycle, describe))
     app.extensions["askfleet.metrics"] = metrics
-    problem.install(app)
+    breaker = lifecycle.breaker
+    problem.install(app, breaker)
+    refusal = refusal_status(name)
 
     @app.before_request
     def gate() -> None:
-        if request.path in HEALTH_PATHS or CANARY_HEADER in request.headers:
+        if request.path in HEALTH_PATHS:
             return
-        if lifecycle.drained:
-            raise ProblemError(503, "draining", f"{config.unit} is being drained", retry_after=1)
+        if breaker.refuses:
+            raise broken(name)
+        if lifecycle.drained and CANARY_HEADER not in request.headers:
+            detail = f"{config.unit} is being drained"
+            raise ProblemError(refusal, "draining", detail, retry_after=1)
+
+    @app.after_request
+    def note(response: Response) -> Response:
+        if response.status_code == 200 and request.path not in HEALTH_PATHS:
+            breaker.answered()
+        return response
 
     @app.get("/livez")
     def livez() -> Response:
@@ -77,6 +95,7 @@ def new_service(
             "version": __version__,
             "release": config.release,
             "uptime_seconds": round(lifecycle.uptime, 1),
+            **({"fault": breaker.fault} if breaker.fault else {}),
             **describe(),
         }
         return json_response(body, 200 if status == "ok" else 503)

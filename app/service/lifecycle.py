@@ -7,16 +7,19 @@ import threading
 import time
 from pathlib import Path
 
+from app.service.breaker import Breaker
+
 
 class Lifecycle:
     """State that the health pages show and the gunicorn worker changes.
 
     A *stopping* service still answers what reaches it, but its readiness is 503. A *drained*
-    service (its flag file exists) answers 503 to everything but health pages and canaries, so
-    that nginx asks another replica; the flag outlives a restart.
+    service (its flag file exists) refuses everything but health pages and canaries, so that nginx
+    asks another replica; the flag outlives a restart. A *broken* one cannot answer (``breaker``).
     """
 
-    def __init__(self, drain_file: Path) -> None:
+    def __init__(self, drain_file: Path, breaker: Breaker) -> None:
+        self.breaker = breaker
         self._path = str(drain_file)
         self._ready = threading.Event()
         self._stopping = threading.Event()
@@ -36,9 +39,11 @@ class Lifecycle:
         return os.path.exists(self._path)  # noqa: PTH110  # at every request, and half of Path.exists
 
     def status(self, *, canary: bool = False) -> str:
-        """One of ``starting``, ``ok``, ``draining``; a canary does not see the drain flag."""
+        """``starting``, ``broken``, ``draining`` or ``ok``; a canary sees no drain flag."""
         if not self._ready.is_set():
             return "starting"
+        if self.breaker.fault:
+            return "broken"
         if self._stopping.is_set() or (not canary and self.drained):
             return "draining"
         return "ok"

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import time
+import traceback
 from contextvars import ContextVar
 from typing import Any
 
@@ -20,6 +21,12 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 # Python's levels as syslog(3) counts them; journald takes "<N>" at the start of a line for it.
 _PRIORITIES = {"CRITICAL": 2, "ERROR": 3, "WARNING": 4, "INFO": 6, "DEBUG": 7}
+
+
+def trace(error: BaseException) -> str:
+    """Where an error came from and of which kind, without its text, which may quote a question."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return f"{frames}{type(error).__name__}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -56,6 +63,21 @@ class JsonFormatter(logging.Formatter):
         return f"<{_PRIORITIES.get(record.levelname, 6)}>{text}" if self._journal else text
 
 
+class WithoutRequests(logging.Filter):
+    """Takes out of gunicorn's own records what they quote of a request: a URL has the question."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record, some of them shortened."""
+        text = str(record.msg)
+        if text.startswith("Error handling request"):
+            error = record.exc_info[1] if record.exc_info else None
+            record.msg, record.args, record.exc_info = "the request failed", (), None
+            record.told = {"exception": trace(error)} if error else {}
+        elif text.startswith("Invalid request from"):
+            record.msg, record.args = text.partition(": ")[0], ()
+        return True
+
+
 class JsonLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's logger, whose handlers are everybody's and write JSON."""
 
@@ -65,6 +87,7 @@ class JsonLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
         # systemd says so of what it connects to the journal; a file, or a terminal, is not told.
         journal = "JOURNAL_STREAM" in os.environ and cfg.errorlog == "-"
         formatter = JsonFormatter(os.environ.get("ASKFLEET_UNIT", "askfleet"), journal=journal)
+        self.error_log.addFilter(WithoutRequests())
         root = logging.getLogger()
         for handler in self.error_log.handlers:
             handler.setFormatter(formatter)

@@ -113,6 +113,8 @@ class State(Collector):
         ready, drained = self._lifecycle.status() == "ok", self._lifecycle.drained
         yield GaugeMetricFamily("askfleet_ready", "1 while it may take traffic.", ready)
         yield GaugeMetricFamily("askfleet_drained", "1 while its drain flag is there.", drained)
+        broken = bool(self._lifecycle.breaker.fault)
+        yield GaugeMetricFamily("askfleet_broken", "1 while it cannot answer.", broken)
         if "documents" in told:
             documents = told["documents"]
             yield GaugeMetricFamily("askfleet_documents", "Documents that it serves.", documents)
@@ -127,8 +129,11 @@ def _loaded(what: str, text: str, ids: Iterable[str | None]) -> Metric:
 
 
 def _disk(directory: os.PathLike[str]) -> Iterable[Metric]:
-    """The file system that generations and models lie on."""
-    found = os.statvfs(directory)
+    """The file system that generations and models lie on; nothing where it cannot be asked."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return
     size, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
     yield GaugeMetricFamily("askfleet_disk_bytes", "Size of the disk with what is served.", size)
     yield GaugeMetricFamily("askfleet_disk_free_bytes", "What is free of it.", free)

@@ -10,6 +10,8 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from app.errors import ProblemError
+from app.service.breaker import Breaker
+from app.service.logs import trace
 from app.service.observe import PROBLEM
 
 log = logging.getLogger(__name__)
@@ -61,8 +63,11 @@ def problem(
     return response
 
 
-def install(app: Flask) -> None:
-    """Make every error of ``app`` a problem body: ours, the framework's and the unforeseen."""
+def install(app: Flask, breaker: Breaker) -> None:
+    """Make every error of ``app`` a problem body: ours, the framework's and the unforeseen.
+
+    ``breaker`` counts the unforeseen.
+    """
 
     @app.errorhandler(ProblemError)
     def ours(error: ProblemError) -> Response:
@@ -86,5 +91,6 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unforeseen(error: Exception) -> Response:
-        log.error("unforeseen error", exc_info=error)
+        log.error("unforeseen error", extra={"told": {"exception": trace(error)}})
+        breaker.unforeseen(type(error).__name__)
         return problem(500, "internal_error", "an unforeseen error; the service's log has it")

@@ -1,4 +1,4 @@
-"""503 from a drained service that is still loading, so that nginx asks another replica at once.
+"""A refusal from a drained service that still loads, so that nginx asks another replica at once.
 
 Without this, systemd's socket keeps what arrives in a restart waiting until index or model are
 loaded. That is right where nobody else could answer; a drain flag says that somebody can.
@@ -14,27 +14,35 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.service.refusal import TITLES
+
 # A connection gets so many seconds to send its request, and as many to close after the answer.
 PATIENCE = 1.0
 HEAD_LIMIT = 1 << 16
 
-_BODY = (
-    b'{"type":"urn:askfleet:problem:starting","title":"Service unavailable","status":503,'
-    b'"detail":"this replica is drained and still loading","code":"starting"}'
-)
-ANSWER = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-    b"Retry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
-)
-
 log = logging.getLogger(__name__)
+
+
+def answer(status: int) -> bytes:
+    """The whole response with this status."""
+    title = TITLES[status]
+    body = (
+        f'{{"type":"urn:askfleet:problem:starting","title":"{title}","status":{status},'
+        '"detail":"this replica is drained and still loading","code":"starting"}'
+    )
+    head = (
+        f"HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\n"
+        f"Retry-After: 1\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return (head + body).encode("ascii")
 
 
 class _Caller:
     """One connection: what it has sent of its head, and when its time is up."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, answer: bytes) -> None:
         self.sock = sock
+        self._answer = answer
         self.answered = False
         self.ends = time.monotonic() + PATIENCE
         self._head = b""
@@ -56,7 +64,7 @@ class _Caller:
         """Send the answer, which fits any send buffer, and the end of our side."""
         self.answered, self._head = True, b""
         self.ends = time.monotonic() + PATIENCE
-        self.sock.sendall(ANSWER)
+        self.sock.sendall(self._answer)
         self.sock.shutdown(socket.SHUT_WR)
 
 
@@ -68,9 +76,13 @@ class StartingResponder:
     Args:
         listeners: the sockets that the service will accept from.
         drain_file: the flag.
+        status: of the answer, see ``refusal_status``.
     """
 
-    def __init__(self, listeners: Sequence[socket.socket], drain_file: Path) -> None:
+    def __init__(
+        self, listeners: Sequence[socket.socket], drain_file: Path, status: int = 503
+    ) -> None:
+        self._answer = answer(status)
         self._listeners = listeners
         self._drain_file = drain_file
         self._callers: set[_Caller] = set()
@@ -122,7 +134,7 @@ class StartingResponder:
         except (BlockingIOError, ConnectionAbortedError):
             return
         sock.setblocking(False)
-        caller = _Caller(sock)
+        caller = _Caller(sock, self._answer)
         self._callers.add(caller)
         selector.register(sock, selectors.EVENT_READ, caller)
 

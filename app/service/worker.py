@@ -18,6 +18,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers import gthread
 
 from app.errors import AskfleetError
+from app.service.refusal import refusal_status
 from app.service.starting import StartingResponder
 
 # A stopping worker keeps idle kept-alive connections this long (gunicorn: 2 s); nginx retries what
@@ -63,7 +64,9 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         """Load the service; what a person can mend is one line in the log, not a stack trace."""
         responder = None
         if self.drain_file is not None and self.drain_file.exists():
-            responder = StartingResponder(self.sockets, self.drain_file)
+            service = self.app.app_uri.split(".")[1]  # app.<service>.wsgi:application
+            status = refusal_status(service)
+            responder = StartingResponder(self.sockets, self.drain_file, status)
         try:
             super().load_wsgi()
         except AskfleetError as error:

@@ -13,8 +13,9 @@ from app.config import ShardConfig
 from app.errors import GenerationError, ProblemError
 from app.generation.shard_part import Hit, ShardPart
 from app.generation.store import served
+from app.service.breaker import Breaker
 from app.service.caller import check_waits
-from app.service.health import json_response, new_service
+from app.service.health import broken, json_response, new_service
 from app.service.lifecycle import Lifecycle
 from app.service.whole_body import read_body
 from app.wire import MODEL_HEADER, type_f32, vectors_from_bytes
@@ -52,8 +53,14 @@ def create_app(config: ShardConfig) -> Flask:
 
     Raises: GenerationError when the current generation cannot be served.
     """
-    lifecycle = Lifecycle(config.drain_file)
     parts = load_parts(config)
+
+    def self_query() -> None:
+        for part in parts.values():
+            part.self_query()
+
+    breaker = Breaker(self_query)
+    lifecycle = Lifecycle(config.drain_file, breaker)
     by_id = {part.manifest.id: part for part in parts.values()}
     current = parts["current"]
 
@@ -102,7 +109,11 @@ def create_app(config: ShardConfig) -> Flask:
         if not 1 <= k <= MAX_K:
             raise ProblemError(400, "bad_k", f"k must be 1 to {MAX_K}", field="k")
         check_waits(request.environ)
-        hits = part.search(queries, k)
+        try:
+            hits = part.search(queries, k)
+        except GenerationError as error:
+            breaker.damaged(str(error), lambda: part.search(queries, k))
+            raise broken("shard") from error
         searches.inc(len(queries))
         return json_response(
             {

@@ -144,6 +144,18 @@ def test_a_part_gets_its_place_once_verified(host: FakeHost, staged: Path) -> No
     assert host.calls() == [f"askfleet verify --shard=0 {staged} (gateways: nothing)"]
 
 
+def test_who_may_read_a_part_is_set_when_it_gets_its_place(host: FakeHost, staged: Path) -> None:
+    modes = host.root / "modes.conf"
+    modes.write_text(f"z {staged.parent}/*/manifest.json 0604 - - -\n")
+    staged.chmod(0o750)
+    put(host, staged, modes=str(modes))
+    place = staged.with_name(IDS[0])
+    assert place.joinpath("manifest.json").stat().st_mode & 0o777 == 0o604
+    modes.write_text(f"z {staged.parent}/* 0755 no-such-user - -\n")
+    place.rename(staged)
+    assert "no-such-user" in put(host, staged, modes=str(modes))["msg"]
+
+
 def test_a_part_that_arrived_damaged_goes(host: FakeHost, staged: Path) -> None:
     host.command_fails("verify", "manifest.json: sha256 differs\n")
     told = put(host, staged)
@@ -392,6 +404,25 @@ def test_a_look_tells_links_health_units_and_flags(host: FakeHost) -> None:
     assert found["drained"] == ["shard-1"]
     assert found["lock"] == {}
     assert found["journal"] == []
+
+
+def test_a_look_verifies_what_every_service_serves_where_it_is_asked_to(host: FakeHost) -> None:
+    shards = [host.service("shard", number) for number in (0, 1)]
+    host.link("shard", IDS[1], IDS[0])
+    program = host.root / "opt/current/bin/askfleet"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(host.program)
+    assert look(host, *shards)["damage"] == {}
+    assert look(host, *shards, verify=True)["damage"] == {"shard-0": [], "shard-1": []}
+    verified = [call for call in host.calls() if "verify" in call]
+    assert [call.split()[1:4] for call in verified] == [
+        ["verify", f"--shard={number}", host.place("shard", name)]
+        for number in (0, 1)
+        for name in (IDS[1], IDS[0])
+    ]
+    host.command_fails("verify", "error: index.faiss does not match")
+    found = look(host, shards[0], verify=True)["damage"]
+    assert found == {"shard-0": ["index.faiss does not match"] * 2}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The real nginx with the rendered pools and edge, before replicas that are the test's own."""
 
 import contextlib
+import json
 import socket
 import subprocess
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import msgspec
@@ -50,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Replica
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.requests.append((self.path, dict(self.headers)))
         time.sleep(self.server.delay)
         self.send_response(self.server.status)
@@ -58,6 +60,8 @@ class Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):  # nobody waits any more
             self.end_headers()
             self.wfile.write(self.server.body)
+
+    do_GET = do_POST  # noqa: N815  # the name that http.server looks for
 
     def log_message(self, *_: object) -> None:
         """A test prints nothing."""
@@ -127,6 +131,40 @@ def ports(replicas: list[Replica], tmp_path: Path) -> Iterator[dict[str, int]]:
         nginx.terminate()
 
 
+class Log:
+    """What nginx has written of the requests to the edge."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def lines(self, count: int) -> list[dict[str, Any]]:
+        """The lines of the access log, once there are so many; a line comes after its answer."""
+        ends = time.monotonic() + 10
+        while True:
+            text = (self._directory / "access.log").read_text()
+            found = [json.loads(line) for line in text.splitlines()]
+            edge = [line for line in found if line["server"] == "edge"]
+            if len(edge) >= count:
+                assert len(edge) == count
+                return edge
+            assert time.monotonic() < ends, edge
+            time.sleep(0.02)
+
+    @property
+    def everything(self) -> str:
+        """All logs, whole."""
+        return "".join(path.read_text() for path in self._directory.glob("*.log"))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(tmp_path)
+
+
+def edge_url(ports: dict[str, int]) -> str:
+    return f"http://127.0.0.1:{ports['edge']}/v1/search"
+
+
 def search(ports: dict[str, int], seconds: float = 10.0) -> list[list[object]]:
     upstream = Upstream(Connections(1.0), "http://no", (f"http://127.0.0.1:{ports['pool']}",))
     call = Call(time.monotonic() + seconds, {"X-Request-ID": "r-1"})
@@ -170,6 +208,15 @@ def test_when_one_is_dead_and_the_other_restarts_the_answer_is_waited_for(
     timer.join()
 
 
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_replica_that_fails_costs_nobody_an_answer(
+    ports: dict[str, int], replicas: list[Replica], status: int
+) -> None:
+    replicas[0].status, replicas[0].body = status, b'{"code":"internal_error"}'
+    assert [search(ports) for _ in range(20)] == [[[], []]] * 20
+    assert 1 <= len(replicas[0].requests) <= 2, "nginx leaves it alone for 2 s"
+
+
 def test_a_replica_is_asked_by_its_number_alone(
     ports: dict[str, int], replicas: list[Replica]
 ) -> None:
@@ -193,6 +240,90 @@ def test_the_edge_lets_nobody_choose_a_generation(
     [(_, seen)] = [one for replica in replicas for one in replica.requests]
     assert "Askfleet-Generation" not in seen
     assert seen["Askfleet-Canary"] == "1"
+
+
+# --- what the fleet answers, and a gateway that cannot -------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(503, "shards_unavailable"), (503, "encoder_unavailable"), (504, "deadline")],
+)
+def test_what_the_fleet_answers_is_asked_once_and_counts_against_no_gateway(
+    ports: dict[str, int], replicas: list[Replica], log: Log, method: str, status: int, code: str
+) -> None:
+    for replica in replicas:
+        replica.status, replica.body = status, f'{{"code":"{code}"}}'.encode()
+    for _ in range(20):
+        answer = requests.request(method, edge_url(ports), data=b"x", timeout=10)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert sum(len(replica.requests) for replica in replicas) == 20
+    assert min(len(replica.requests) for replica in replicas) > 5, "none was left alone"
+    assert {(line["method"], line["status"]) for line in log.lines(20)} == {(method, status)}
+
+
+@pytest.mark.parametrize("status", [500, 502])
+def test_a_gateway_that_cannot_answer_is_asked_once_in_two_seconds(
+    ports: dict[str, int], replicas: list[Replica], status: int
+) -> None:
+    replicas[0].status = status
+    assert {ask(ports).status_code for _ in range(20)} == {200}
+    assert 1 <= len(replicas[0].requests) <= 2
+
+
+def test_where_no_gateway_can_answer_that_is_what_is_said(
+    ports: dict[str, int], replicas: list[Replica], log: Log
+) -> None:
+    """The log has the client's method though a page of errors answers."""
+    for replica in replicas:
+        replica.status = 502
+    answers = [ask(ports) for _ in range(4)]
+    assert {answer.status_code for answer in answers} == {502}
+    assert answers[-1].json()["code"] == "gateway_unreachable"
+    assert {(line["method"], line["status"]) for line in log.lines(4)} == {("POST", 502)}
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/health"])
+def test_a_gateway_that_is_not_ready_leaves_the_health_page_to_another(
+    ports: dict[str, int], replicas: list[Replica], path: str
+) -> None:
+    replicas[0].status, replicas[0].body = 503, b'{"status":"draining"}'
+    url = f"http://127.0.0.1:{ports['edge']}{path}"
+    assert {requests.get(url, timeout=10).status_code for _ in range(10)} == {200}
+    assert {seen for replica in replicas for seen, _ in replica.requests} == {"/readyz"}
+
+
+@pytest.mark.parametrize(
+    ("request_line", "sent", "logged"),
+    [
+        (b"POST /process HTTP/1.1", b"Content-Length: 99999999", ("POST", 413)),
+        (b"DELETE /nothing HTTP/1.1", b"X: 1", ("DELETE", 404)),
+        (b"GET /v1/search?q=secret HTTP/1.1", b"X: " + b"x" * 9000, ("GET", 400)),
+        (b"GET /v1/search?q=secret" + b"x" * 9000 + b" HTTP/1.1", b"X: 1", ("GET", 414)),
+        (b"PUT /v1/search?q=secret HTTP/3.0", b"X: 1", ("PUT", 505)),
+    ],
+)
+def test_the_log_names_method_and_status_that_the_client_had(
+    ports: dict[str, int], log: Log, request_line: bytes, sent: bytes, logged: tuple[str, int]
+) -> None:
+    with socket.create_connection(("127.0.0.1", ports["edge"]), timeout=10) as sock:
+        sock.sendall(request_line + b"\r\nHost: x\r\n" + sent + b"\r\n\r\n")
+        status = int(sock.recv(1 << 16).split()[1])
+    [line] = log.lines(1)
+    assert (line["method"], line["status"]) == logged
+    assert status == line["status"]
+
+
+def test_no_log_has_the_question(ports: dict[str, int], replicas: list[Replica], log: Log) -> None:
+    """A gateway is dead, one hangs, one fails: nginx has something to say about each request."""
+    replicas[0].server_close()
+    url = f"{edge_url(ports)}?q=secret"
+    for replicas[1].status, replicas[1].delay in ((200, 0.0), (502, 0.0), (200, HANGS)):
+        requests.get(url, headers={"Referer": "http://x/?secret"}, timeout=20)
+    requests.get(f"{url}{'x' * 9000}", timeout=20)
+    log.lines(4)
+    assert "secret" not in log.everything
 
 
 # --- a replica, or a gateway, that takes requests and says nothing -------------------------------
@@ -219,7 +350,7 @@ def test_a_slow_replica_that_is_the_only_one_left_is_waited_for(
 
 
 def ask(ports: dict[str, int], body: bytes = b"x", query: str = "") -> requests.Response:
-    url = f"http://127.0.0.1:{ports['edge']}/v1/search{query}"
+    url = f"{edge_url(ports)}{query}"
     return requests.post(url, data=body, timeout=20)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_sources import load_filter
-from fleet_looks import FLEET, GROUPS, M1, A, B, links, looks
+from fleet_looks import DATA, FLEET, GROUPS, M1, A, B, links, looks
 
 judge = load_filter("askfleet_status")
 RELEASE = "1.0-00000001"
@@ -85,6 +85,18 @@ def change_links(current: str, previous: str) -> Any:
 FAULTS = {
     "another release": (change_release, f"others run release {RELEASE}"),
     "a silent service": (change_health(status="silent"), "it is silent"),
+    "a broken service": (
+        change_health(status="broken", fault="documents.sqlite cannot be read"),
+        "it is broken: documents.sqlite cannot be read",
+    ),
+    "a directory that is gone": (
+        lambda one: one["held"]["generations"].pop(B),
+        f"{DATA}/generations/{B} is not on its disk",
+    ),
+    "a damaged file": (
+        lambda one: one.update(damage={"shard-1": ["index.faiss does not match its sha256"]}),
+        "index.faiss does not match its sha256",
+    ),
     "a stale process": (change_health(release="0.9-0"), "it was started with release 0.9-0"),
     "not what its link says": (
         change_health(generations={"current": A, "previous": B}),

@@ -114,6 +114,42 @@ def test_systemd_accepts_the_directories(edge: Path, tmp_path: Path) -> None:
     assert (tmp_path / "run/askfleet/drain").is_dir()
 
 
+@pytest.mark.parametrize("kind", ["encoder", "gateway", "shard"])
+def test_what_is_served_is_readable_by_its_service_alone(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    user, group = f"askfleet-{kind}", 4711
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text(f"root:x:0:0::/:\n{user}:x:{group}:{group}::/:\n")
+    (tmp_path / "etc/group").write_text(f"root:x:0:\n{user}:x:{group}:\n")
+    own = {
+        "encoder": ["models/0123/model.onnx"],
+        "gateway": ["generations/id/routing/centroids.npy", "generations/id/canaries.jsonl"],
+        "shard": ["generations/id/shard-000/documents.sqlite"],
+    }[kind]
+    data = tmp_path / "srv/askfleet"
+    for name in own:
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).touch(0o644)
+    (data / "generations/id").mkdir(parents=True, exist_ok=True)
+    (data / "generations/id").chmod(0o750)
+    (data / "generations/id/manifest.json").touch(0o640)
+    config = request.getfixturevalue(kind) / "tmpfiles.conf"
+    done = run("systemd-tmpfiles", "--create", f"--root={tmp_path}", config)
+    assert done.returncode == 0, done.stderr
+
+    def rights(path: Path) -> tuple[int, int, int]:
+        status = path.stat()
+        return status.st_mode & 0o777, status.st_uid, status.st_gid
+
+    for name in own:
+        assert rights(data / name) == (0o640, 0, group)
+        if (data / name).parent != data / "generations/id":
+            assert rights((data / name).parent) == (0o750, 0, group)
+    assert rights(data / "generations/id") == (0o755, 0, 0)
+    assert rights(data / "generations/id/manifest.json") == (0o644, 0, 0)
+
+
 @pytest.mark.parametrize("part", ["gateway", "edge"])
 def test_nginx_accepts_its_configuration(part: str, request: pytest.FixtureRequest) -> None:
     path: Path = request.getfixturevalue(part)

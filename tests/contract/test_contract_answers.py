@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -280,10 +281,11 @@ def test_a_shards_winners_are_read_in_one_statement(
     statements: list[str] = []
     own = Documents._connection
 
-    def traced(documents: Documents) -> sqlite3.Connection:
-        connection = own(documents)
-        connection.set_trace_callback(statements.append)
-        return connection
+    @contextmanager
+    def traced(documents: Documents) -> Iterator[sqlite3.Connection]:
+        with own(documents) as connection:
+            connection.set_trace_callback(statements.append)
+            yield connection
 
     monkeypatch.setattr(Documents, "_connection", traced)
     [query] = read(fleet.gateway.get("/v1/search?q=new+e&k=10&cache=0"), Search).queries
@@ -326,10 +328,11 @@ def test_a_drained_service(tmp_path: Path, service: str) -> None:
     headers = {"Askfleet-Model": fleet.generation.manifest.model.fingerprint}
     canary = {**headers, "Askfleet-Canary": "1"}
     flag.touch()
+    refusal = 502 if service == "gateway" else 503
     refused = client.post(url, data=body, headers=headers)
-    check_problem(refused, 503, "draining")
+    check_problem(refused, refusal, "draining")
     assert int(refused.headers["Retry-After"]) > 0
-    check_problem(client.get("/nothing"), 503, "draining")
+    check_problem(client.get("/nothing"), refusal, "draining")
     assert client.post(url, data=body, headers=canary).status_code == 200
     assert client.get("/livez").status_code == 200
     for path in ("/readyz", "/health"):

@@ -143,7 +143,7 @@ def test_after_a_flip_the_info_is_of_the_new_generation(
 
 def test_a_drained_service_still_tells(fleet: LocalFleet) -> None:
     fleet.config.drain_file.touch()
-    assert fleet.gateway.get("/v1/search?q=a").status_code == 503
+    assert fleet.gateway.get("/v1/search?q=a").status_code == 502
     told = Scraped.of(fleet.gateway)
     assert (told.value("askfleet_ready"), told.value("askfleet_drained")) == (0, 1)
     assert told.value("askfleet_problems_total", code="draining") == 1
@@ -189,16 +189,18 @@ def test_answers_and_callers_mistakes_are_no_lines(
     assert lines == []
 
 
-def test_an_unforeseen_error_is_one_line_with_its_trace(
+def test_an_unforeseen_error_is_one_line_with_its_trace_and_without_the_question(
     fleet: LocalFleet, lines: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("a fault of ours")
+    def broken(query: bytes) -> None:
+        raise RuntimeError(query.decode())
 
     monkeypatch.setattr("app.gateway.parse_query_string", broken)
-    fleet.gateway.get("/v1/search?q=a", headers={"X-Request-ID": "r-19"})
+    fleet.gateway.get("/v1/search?q=secret", headers={"X-Request-ID": "r-19"})
     trace, line = lines
-    assert "a fault of ours" in str(trace["exception"])
+    assert "in broken" in str(trace["exception"])
+    assert str(trace["exception"]).endswith("RuntimeError")
+    assert "secret" not in str(lines)
     assert trace["request_id"] == line["request_id"] == "r-19"
     assert (trace["level"], line["code"]) == ("error", "internal_error")
     assert Scraped.of(fleet.gateway).value("askfleet_problems_total", code="internal_error") == 1

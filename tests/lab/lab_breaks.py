@@ -23,6 +23,23 @@ while True:
     server.accept()[0].close()
 """
 
+FAILING = """
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200 if self.path == "/livez" else 500)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST
+
+ThreadingHTTPServer(("", {port}), Handler).serve_forever()
+"""
+
 
 def kill_host(host: str) -> None:
     """End all of a host's processes at once; the kernel closes their connections."""
@@ -145,6 +162,42 @@ def maskable(host: str, unit: str) -> Iterator[Callable[[], None]]:
         run_on(host, "systemctl", "daemon-reload")
         # systemd forgot what it knew of the masked unit, and ended it when no watchdog came.
         run_on(host, "systemctl", "restart", unit)
+
+
+@contextmanager
+def answers_500(host: str, unit: str, port: int) -> Iterator[None]:
+    """In place of the service something answers 500 to all but /livez."""
+    run_on(host, "systemctl", "stop", f"{unit}.socket", f"{unit}.service")
+    program = FAILING.format(port=port)
+    run_on(host, "systemd-run", "--collect", "--unit=failing", "python3", "-c", program)
+    try:
+        yield
+    finally:
+        run_on(host, "systemctl", "stop", "failing.service")
+        run_on(host, "systemctl", "start", f"{unit}.service")
+
+
+@contextmanager
+def without_directory(host: str, directory: str) -> Iterator[None]:
+    """Remove a directory; a copy of it is put in its place when the block ends."""
+    run_on(host, "cp", "--archive", directory, f"{directory}.copy")
+    run_on(host, "rm", "-r", directory)
+    try:
+        yield
+    finally:
+        run_on(host, "mv", f"{directory}.copy", directory)
+
+
+@contextmanager
+def truncated(host: str, file: str) -> Iterator[None]:
+    """Cut a file that a service has open; its content is written back into it in the end."""
+    run_on(host, "cp", "--archive", file, f"{file}.copy")
+    run_on(host, "truncate", "--size=4096", file)
+    try:
+        yield
+    finally:
+        run_on(host, "cp", "--no-preserve=all", f"{file}.copy", file)
+        run_on(host, "rm", f"{file}.copy")
 
 
 @contextmanager

@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 import requests
 from lab_corpora import GENERATIONS, K, update
-from lab_hosts import GATEWAYS, HOSTS, SHARDS, health, links, parts, serving, unit_properties
+from lab_hosts import (
+    GATEWAYS,
+    HOSTS,
+    SHARDS,
+    health,
+    links,
+    parts,
+    run_on,
+    serving,
+    unit_properties,
+)
 from lab_plays import URL
 
 EXACT = 20
@@ -45,6 +55,16 @@ def test_each_host_holds_its_own_part_and_nothing_else(corpora):
         else:
             assert held
             assert all(path.startswith(f"models/{model}/") for path in held), host
+
+
+@pytest.mark.parametrize("user", ["nobody", "www-data"])
+def test_a_corpus_is_readable_by_its_service_alone(user):
+    """The services read it: they serve."""
+    files = "find /srv/askfleet -type f ! -name manifest.json -readable"
+    for host in (*SHARDS, *GATEWAYS, "encoder-1"):
+        assert run_on(host, "sh", "-c", files).strip()
+        readable = run_on(host, "runuser", "-u", user, "--", "sh", "-c", files, check=False)
+        assert readable.strip() == "", host
 
 
 def size(directory: Path) -> int:

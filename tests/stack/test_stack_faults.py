@@ -23,7 +23,7 @@ def test_a_drained_gateway_refuses_but_answers_canaries(stack: Stack):
     try:
         url = stack.service("gateway")
         refused = ask(SEARCH, BODY, url=url)
-        assert (refused.status, refused.json["code"]) == (503, "draining")
+        assert (refused.status, refused.json["code"]) == (502, "draining")
         assert refused.headers["retry-after"]
         assert ask("/readyz", url=url).status == 503
         assert ask("/livez", url=url).status == 200
@@ -54,6 +54,22 @@ def test_a_dead_shard_makes_the_answer_partial_and_says_which(stack: Stack):
     assert stack.succeed() > 0
     again = until(lambda: ask(SEARCH, BODY), lambda answer: not answer.json["partial"])
     assert again.json["queries"] == whole["queries"]
+
+
+def test_questions_that_need_lost_shards_alone_are_a_503_and_in_no_log(stack: Stack):
+    """Whatever has failed before them; the gateway is never taken for dead."""
+    for shard in range(4):
+        stack.kill(f"shard-{shard}")
+    refused = [ask(f"/v1/search?q=secret+number+{n}&cache=0") for n in range(30)]
+    assert {(one.status, one.json["code"]) for one in refused} == {(503, "shards_unavailable")}
+    assert all(int(one.headers["retry-after"]) > 0 for one in refused)
+    stack.kill("gateway")
+    assert ask("/v1/search?q=secret").status == 502
+    stack.succeed()
+    until(lambda: ask(SEARCH, BODY), lambda answer: answer.status == 200)
+    logs = [path for path in (stack.directory / "log").iterdir() if path.is_file()]
+    assert {"access.log", "gateway.log"} <= {path.name for path in logs}
+    assert [path.name for path in logs if "secret" in path.read_text()] == []
 
 
 def test_a_dead_encoder_is_a_503_with_retry_after(stack: Stack):

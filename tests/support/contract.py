@@ -13,6 +13,8 @@ TITLES = {
     411: "Length required",
     413: "Request too large",
     415: "Unsupported media type",
+    500: "Internal error",
+    502: "Bad gateway",
     503: "Service unavailable",
     504: "Gateway timeout",
 }

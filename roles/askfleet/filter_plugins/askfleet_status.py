@@ -82,15 +82,21 @@ def _wrong(look: Json, service: Json, usual: Mapping[str, str]) -> Iterable[str]
         yield f"its unit is {unit['UnitFileState']}: it will not start at boot"
     if service["name"] in look["drained"]:
         yield "it is drained"
+    yield from look.get("damage", {}).get(service["name"], ())
     if not current:
         if usual["generation"]:
             yield "it has nothing to serve"
         return
     gone = [link for link in look.get("dangling", ()) if link.startswith(f"{kind}/")]
     yield from (f"its link {link} is dangling: what it names is gone" for link in gone)
+    dangling = f"{kind}/current" in gone
+    store = "models" if kind == "encoder" else "generations"
+    if not dangling and current not in look["held"][store]:
+        link = look["links"][kind]["current"]
+        yield f"{link} is not on its disk, or damaged: run update_index.yml -e generation=… again"
     if body["status"] != "ok":
-        if f"{kind}/current" not in gone or body["status"] != "silent":
-            yield f"it is {body['status']}"
+        if not dangling or body["status"] != "silent":
+            yield f"it is {body['status']}{': ' + body['fault'] if body.get('fault') else ''}"
         return
     ids = body.get("models") or body.get("generations") or {}
     if ids.get("current") != current:

@@ -12,7 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from ansible.module_utils.askfleet_host import health, notes, read_links, read_lock, unit_states
+from ansible.module_utils.askfleet_host import (
+    health,
+    notes,
+    read_links,
+    read_lock,
+    run,
+    unit_states,
+)
 from ansible.module_utils.askfleet_pools import ask_replicas
 from ansible.module_utils.basic import AnsibleModule
 
@@ -63,6 +70,10 @@ options:
     description: How many of the journal's last entries to return.
     type: int
     default: 0
+  verify:
+    description: Whether to check what is served against its manifest, checksums included.
+    type: bool
+    default: false
 author: askfleet
 """
 
@@ -86,7 +97,8 @@ look:
     (services whose drain flag is there), C(asked) (by service and address:port, for each replica
     that nginx asks, C(status) and C(loaded)), C(disk) and C(memory) in bytes, C(writes) (by
     directory C(error), the name of an errno, C(why) in words, C(free) in bytes, C(inodes), None
-    where the file system does not count them), C(lock), C(journal).
+    where the file system does not count them), C(lock), C(journal), C(damage)
+    (by service, what C(verify) found at current and previous).
   type: dict
   returned: success
 """
@@ -136,6 +148,26 @@ def _matches(path: Path, info: dict) -> bool:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest() == info["sha256"]
+
+
+def damage(services: list[dict], data: Path, program: Path) -> dict[str, list[str]]:
+    """Return by service what is wrong with the files that its links name."""
+    found: dict[str, list[str]] = {}
+    for service in services:
+        checks = {
+            "encoder": ["verify-model"],
+            "shard": ["verify", f"--shard={service.get('shard')}"],
+            "gateway": ["verify", "--routing"],
+        }
+        links = read_links(data / service["kind"])
+        targets = dict.fromkeys(target for target in links.values() if target)
+        answers = (run([str(program), *checks[service["kind"]], target]) for target in targets)
+        found[service["name"]] = [
+            (errors or output).strip().removeprefix("error: ")
+            for status, output, errors in answers
+            if status
+        ]
+    return found
 
 
 def memory() -> dict[str, int]:
@@ -212,6 +244,9 @@ def look(params: dict) -> dict:
         "writes": {name: try_to_write(Path(name)) for name in params["writes"]},
         "lock": read_lock(state / "update.lock"),
         "journal": notes(state, params["history"]),
+        "damage": damage(services, data, install / "current/bin/askfleet")
+        if params["verify"]
+        else {},
     }
 
 
@@ -227,6 +262,7 @@ def main() -> None:
             "nginx": {"type": "path", "default": "/etc/nginx/nginx.conf"},
             "writes": {"type": "list", "elements": "path", "default": []},
             "history": {"type": "int", "default": 0},
+            "verify": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

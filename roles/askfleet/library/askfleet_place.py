@@ -24,6 +24,10 @@ options:
     description: Its place.
     type: path
     required: true
+  modes:
+    description: A file of tmpfiles.d(5) that says who may read it; empty for none.
+    type: str
+    default: ""
   verify:
     description: The command that checks a part; the directory is added to it.
     type: list
@@ -38,6 +42,7 @@ EXAMPLES = r"""
     staged: /srv/askfleet/generations/.staging-20261124T120000Z-0123abcd
     path: /srv/askfleet/generations/20261124T120000Z-0123abcd
     verify: [/opt/askfleet/current/bin/askfleet, verify, --shard=0]
+    modes: /etc/tmpfiles.d/askfleet.conf
 """
 
 RETURN = r"""
@@ -55,6 +60,7 @@ def main() -> None:
             "staged": {"type": "path", "required": True},
             "path": {"type": "path", "required": True},
             "verify": {"type": "list", "elements": "str", "required": True},
+            "modes": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -72,6 +78,11 @@ def main() -> None:
         path.rename(damaged)
     staged.rename(path)
     shutil.rmtree(damaged, ignore_errors=True)
+    if module.params["modes"]:
+        tmpfiles = ["systemd-tmpfiles", "--create", f"--prefix={path.parent}"]
+        status, output, errors = run([*tmpfiles, module.params["modes"]])
+        if status:
+            module.fail_json(msg=f"set who may read {path}: {(errors or output).strip()}")
     module.exit_json(changed=True, path=str(path))
 
 

@@ -1,6 +1,7 @@
 """A host is gone, cannot be reached, or is slow to reach; all replicas of something are gone."""
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -56,8 +57,11 @@ def test_both_replicas_of_a_shard_are_gone(under_load, made_fleet, tell):
             kill_host(host)
         time.sleep(SOME)
         answer = requests.get(f"{URL}/v1/search?q=shards&probe=all&cache=0", timeout=10).json()
+        alone = Counter(ask_one_shard(number) for number in range(40))
         revive()
         tell(f"whole again after {until(whole):.1f} s")
+    tell(f"of 40 questions that ask one shard {dict(alone)}")
+    assert set(alone) == {(200, None), (503, "shards_unavailable")}
     assert load.partial
     assert answer["partial"]
     assert answer["queries"][0]["shards_missing"] == [2]
@@ -65,6 +69,12 @@ def test_both_replicas_of_a_shard_are_gone(under_load, made_fleet, tell):
     with made_fleet.load(made_fleet.now) as again:
         time.sleep(3)
     again.check()
+
+
+def ask_one_shard(number: int) -> tuple[int, str | None]:
+    """Status and code of a question that asks one shard, whichever that is."""
+    answer = requests.get(f"{URL}/v1/search?q=number+{number}&probe=1&cache=0", timeout=10)
+    return answer.status_code, answer.json().get("code")
 
 
 def test_no_encoder_is_left(made_fleet, tell):

@@ -157,7 +157,7 @@ def codes_in_services() -> set[str]:
             code = node.args[place]
             if isinstance(code, ast.Constant):
                 found.add(str(code.value))
-    found.add(json.loads(starting.ANSWER.partition(b"\r\n\r\n")[2])["code"])
+    found.add(json.loads(starting.answer(503).partition(b"\r\n\r\n")[2])["code"])
     edge = (ROOT / "templates/nginx/edge.conf.j2").read_text()
     return found | set(re.findall(r"\d{3}: \['(\w+)'", edge))
 

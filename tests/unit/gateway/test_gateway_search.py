@@ -181,7 +181,21 @@ def test_without_its_nginx_a_gateway_leaves_the_question_to_another(
     for probe in ("all", 1):
         with pytest.raises(ProblemError) as caught:
             searcher.search(SearchRequest(("north",), probe=probe), call())
-        assert (caught.value.status, caught.value.code) == (503, "pools_unavailable")
+        assert (caught.value.status, caught.value.code) == (502, "pools_unavailable")
+
+
+def test_where_only_the_encoders_pool_is_gone_another_gateway_is_asked_too(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searcher, fleet = four(pool)
+
+    def gone(*_: object) -> None:
+        raise PoolsGoneError("ConnectionRefusedError")
+
+    monkeypatch.setattr(fleet, "encode", gone)
+    with pytest.raises(ProblemError) as caught:
+        searcher.search(SearchRequest(("north",)), call())
+    assert (caught.value.status, caught.value.code) == (502, "pools_unavailable")
 
 
 def test_a_deadline_that_passes_among_the_shards_is_a_missing_shard(

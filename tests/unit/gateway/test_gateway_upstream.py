@@ -284,6 +284,28 @@ def test_a_pool_that_stays_drained_is_given_up(
     assert len(server.requests) > 2
 
 
+def test_a_pool_that_was_waited_for_in_vain_is_not_waited_for_again_until_it_answers(
+    server: Pool, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.gateway.upstream.PATIENCE", 0.5)
+    refusal: Answer = (503, {"Askfleet-Tried": "503"}, b'{"code":"replica_broken"}')
+    answer = refusal
+    server.answer = lambda: answer
+
+    def asked() -> int:
+        before = len(server.requests)
+        with pytest.raises(UpstreamError, match="503 replica_broken"):
+            search(upstream)
+        return len(server.requests) - before
+
+    assert asked() > 2
+    assert asked() == 1
+    answer = (200, {}, shard_answer())
+    search(upstream)
+    answer = refusal
+    assert asked() > 2
+
+
 def test_it_is_asked_again_within_the_deadline(server: Pool, upstream: Upstream) -> None:
     server.answer = lambda: (503, {"Askfleet-Tried": "503"}, b"")
     start = time.monotonic()

@@ -2,13 +2,14 @@
 
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app.errors import GenerationError
-from app.generation.documents import BATCH, Documents, Row, write, write_over
+from app.generation.documents import BATCH, CONNECTIONS, Documents, Row, write, write_over
 
 
 def rows(count: int) -> list[Row]:
@@ -100,8 +101,11 @@ def test_nothing_is_written_beside_or_into_it(tmp_path: Path) -> None:
     before = (tmp_path / "d.sqlite").read_bytes()
     store = Documents(tmp_path / "d.sqlite")
     store.fetch([1])
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        store._connection().execute("DELETE FROM documents")
+    with (
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+        store._connection() as connection,
+    ):
+        connection.execute("DELETE FROM documents")
     assert (tmp_path / "d.sqlite").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["d.sqlite"]
 
@@ -122,3 +126,24 @@ def test_a_damaged_page_is_an_error_with_a_name(tmp_path: Path) -> None:
     path.write_bytes(bytes(data))
     with pytest.raises(GenerationError, match=r"d\.sqlite"):
         Documents(path).fetch(range(0, 3000, 7))
+
+
+def test_a_store_that_is_removed_or_replaced_is_read_to_the_end_as_it_was(tmp_path: Path) -> None:
+    """By threads that had not read of it before, too."""
+    path = tmp_path / "d.sqlite"
+    write(path, rows(3000))
+    store = Documents(path)
+    path.unlink()
+    write(path, rows(1))
+    with ThreadPoolExecutor(3 * CONNECTIONS) as pool:
+        found = list(pool.map(lambda n: store.fetch([n])[n], range(3000)))
+    assert found == rows(3000)
+
+
+def test_a_row_that_is_not_there_is_damage(tmp_path: Path) -> None:
+    write(tmp_path / "d.sqlite", rows(3))
+    store = Documents(tmp_path / "d.sqlite")
+    with pytest.raises(GenerationError, match="only 1 of 2"):
+        store.fetch([2, 3])
+    with pytest.raises(GenerationError, match="no document 3"):
+        store.ordinals(np.array([2, 3]))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.service import starting
-from app.service.starting import ANSWER, PATIENCE, StartingResponder
+from app.service.starting import PATIENCE, StartingResponder, answer
 
 PARTS = 50  # callers at one time
 
@@ -91,7 +91,7 @@ def test_who_sends_nothing_blocks_nobody_and_is_let_go(listener: socket.socket) 
 def test_who_does_not_close_is_closed(listener: socket.socket) -> None:
     with connect(listener) as caller:
         caller.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        assert caller.recv(1 << 16) == ANSWER
+        assert caller.recv(1 << 16) == answer(503)
         time.sleep(PATIENCE * 1.5)
         caller.sendall(b"more")  # answered by a reset, which the next one sees
         time.sleep(PATIENCE / 10)

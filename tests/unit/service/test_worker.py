@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from app.service.breaker import Breaker
 from app.service.lifecycle import Lifecycle
 from app.service.worker import ANNOUNCE, Worker
 
@@ -22,7 +23,7 @@ def worker(lifecycle: Lifecycle | None) -> Worker:
 
 @pytest.fixture
 def lifecycle(tmp_path: Path) -> Lifecycle:
-    lifecycle = Lifecycle(tmp_path / "drain")
+    lifecycle = Lifecycle(tmp_path / "drain", Breaker(lambda: None))
     lifecycle.mark_ready()
     return lifecycle
 
