@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -560,6 +561,28 @@ def test_a_torn_line_of_the_journal_is_left_out(host: FakeHost) -> None:
     assert [entry["run"] for entry in look(host, history=5)["journal"]] == IDS[1:3]
     assert [entry["run"] for entry in look(host, history=1)["journal"]] == IDS[2:3]
     assert look(host)["journal"] == []
+
+
+# --- without anything to do
+
+
+@pytest.mark.parametrize("verb", ["enable", "disable", "restart", "stop", "show"])
+def test_systemctl_is_not_called_without_units(host: FakeHost, verb: str) -> None:
+    """systemctl refuses an empty list; journalctl takes it for everything."""
+    common = importlib.import_module("ansible.module_utils.askfleet_host")
+    assert common.systemctl(verb, []) == (0, "", "")
+    assert common.systemctl(verb, iter(()), "--now") == (0, "", "")
+    assert common.unit_states([]) == {}
+    assert common.log_of([]) == []
+    assert host.calls() == []
+
+
+def test_a_host_without_services_stops_and_restarts_nothing(host: FakeHost) -> None:
+    restarts = importlib.import_module("ansible.module_utils.askfleet_restart")
+    restarts.check_startable([])
+    restarts.restart([], lambda *_: False, drain=True, seconds=1)
+    restarts.stop([])
+    assert host.calls() == []
 
 
 # --- as Ansible ships them

@@ -32,6 +32,7 @@ class Leaving:
                 (host.data / "generations" / generation / part).mkdir(parents=True)
                 (host.data / "generations" / generation / part / "file").write_text(part)
         host.link("shard", *reversed(GENERATIONS))
+        (host.data / "models" / ("1" * 16)).mkdir()
         host.link("encoder", "1" * 16)
 
     def retire(self, stay: list[Json], *, check: bool = False) -> dict[str, Any]:
@@ -102,6 +103,15 @@ def test_a_kind_that_left_is_linked_no_more(leaving: Leaving) -> None:
     assert leaving.host.links("encoder") == {"current": "", "previous": ""}
     assert leaving.host.links("shard") == {"current": GENERATIONS[1], "previous": GENERATIONS[0]}
     assert leaving.parts() == {"shard-000", "shard-001", "routing"}
+    assert names(leaving.host.data / "models") == []
+
+
+def test_a_host_that_only_encodes_has_no_generation(leaving: Leaving) -> None:
+    leaving.retire(leaving.services[2:])
+    assert names(leaving.host.data / "generations") == []
+    assert leaving.host.links("shard") == {"current": "", "previous": ""}
+    assert names(leaving.host.data / "models") == ["1" * 16]
+    assert leaving.host.links("encoder")["current"] == "1" * 16
 
 
 def test_check_mode_removes_nothing(leaving: Leaving) -> None:

@@ -70,6 +70,19 @@ def test_shards_go_forward(host: FakeHost) -> None:
     }
 
 
+def test_a_gateway_without_the_generation_stops_and_comes_back(host: FakeHost) -> None:
+    """A rollback that it cannot follow; edges ask the others until it is told to serve again."""
+    [gateway] = running(host, "gateway")
+    assert switch(host, gateway, to=("", OLD), verify=[])["changed"]
+    assert host.links("gateway") == {"current": "", "previous": OLD}
+    assert not host.runs(gateway)
+    [stop] = host.calls("systemctl stop")
+    assert stop.index(".socket") < stop.index(".service"), "a socket would start it again"
+    assert not switch(host, gateway, to=("", OLD), verify=[])["changed"]
+    assert switch(host, gateway, to=(OLD, ""))["changed"]
+    assert host.runs(gateway)
+
+
 def test_a_shard_gets_the_memory_that_its_generations_need(host: FakeHost) -> None:
     services = running(host, "shard", 0, 1)
     for name, needs in ((OLD, [100, 200]), (NEW, [10, 20])):

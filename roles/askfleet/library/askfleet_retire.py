@@ -15,8 +15,9 @@ module: askfleet_retire
 short_description: Remove the services that the inventory no longer gives to a host
 description:
   - Stops and removes units that lie in C(unit_dir) and not in C(next) of C(state_dir), with their
-    settings. Removes the shards of other hosts from every generation, and the links of a kind of
-    service that the host no longer has. It runs last, when nginx asks these services no more.
+    settings. Removes the shards of other hosts from every generation; where a kind of service has
+    left, its links, and the generations or models that nothing else uses. It runs last, when nginx
+    no longer asks these services.
 options:
   services:
     description: The services that stay, as the topology describes them.
@@ -77,12 +78,22 @@ def units_that_left(files: Files) -> list[Path]:
 
 
 def data_that_left(data: Path, services: list[dict]) -> list[Path]:
-    """Return the shards of other hosts, and the links of kinds that this host does not have."""
+    """Return the links, generations, models and shards that no service of this host uses.
+
+    The links come first, so that none of them names what is gone.
+    """
     parts = {service["part"] for service in services}
-    shards = [p for p in sorted(data.glob("generations/[!.]*/shard-*")) if p.name not in parts]
-    others = set(KINDS) - {service["kind"] for service in services}
-    links = [data / kind / name for kind in sorted(others) for name in LINKS]
-    return shards + [link for link in links if link.is_symlink()]
+    kinds = {service["kind"] for service in services}
+    links = [data / kind / name for kind in KINDS if kind not in kinds for name in LINKS]
+    found = [link for link in links if link.is_symlink()]
+    if kinds & {"shard", "gateway"}:
+        shards = sorted(data.glob("generations/[!.]*/shard-*"))
+        found += [path for path in shards if path.name not in parts]
+    else:
+        found += sorted(data.glob("generations/[!.]*"))
+    if "encoder" not in kinds:
+        found += sorted(data.glob("models/[!.]*"))
+    return found
 
 
 def remove(units: list[Path], data: list[Path], settings: Path, applied: Path) -> None:
