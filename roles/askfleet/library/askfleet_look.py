@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from ansible.module_utils.askfleet_host import health, notes, read_links, read_lock, unit_states
+from ansible.module_utils.askfleet_host import health_of, notes, read_links, read_lock, unit_states
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -139,7 +139,7 @@ def look(params: dict) -> dict:
     services = params["services"]
     releases = install / "releases"
     with ThreadPoolExecutor(max(len(services), 1)) as pool:
-        answers = list(pool.map(lambda service: health(service["url"]), services))
+        answers = list(pool.map(health_of, services))
     units = unit_states([f"{service['unit']}.service" for service in services])
     return {
         "release": (install / "current").resolve().name if (install / "current").exists() else "",
