@@ -1,7 +1,7 @@
 """Progress that a person can watch and a log can keep.
 
 On a terminal: a tqdm bar with rate and time left. Elsewhere (CI, a pipe, Ansible): a plain line
-every ten seconds and one at the end, so that a log stays readable.
+every five seconds and one at the end, so that a log stays readable.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Progress:
     """
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)
-    interval: float = 10.0
+    interval: float = 5.0
     clock: Callable[[], float] = time.monotonic
 
     def say(self, message: str) -> None:

@@ -27,16 +27,18 @@ def specs() -> dict[str, dict[str, object]]:
 
 @pytest.fixture(scope="session")
 def play() -> Run:
-    """Run ansible-playbook in the repository, without any of the caller's settings."""
+    """Run ansible-playbook, in the repository and without the caller's settings unless named."""
 
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str | Path, cwd: Path = ROOT, **settings: str
+    ) -> subprocess.CompletedProcess[str]:
         environ = {
             k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "ASKFLEET_"))
         }
-        environ["ANSIBLE_NOCOLOR"] = "1"
+        environ |= {"ANSIBLE_NOCOLOR": "1", **settings}
         return subprocess.run(
             [Path(sys.executable).parent / "ansible-playbook", *arguments],
-            cwd=ROOT,
+            cwd=cwd,
             env=environ,
             capture_output=True,
             text=True,

@@ -13,7 +13,7 @@ from ansible_sources import ROOT, Run
 
 
 def load() -> ModuleType:
-    path = ROOT / "roles/askfleet/callback_plugins/askfleet_ending.py"
+    path = ROOT / "playbooks/callback_plugins/askfleet_ending.py"
     spec = importlib.util.spec_from_file_location("askfleet_ending", path)
     assert spec is not None
     assert spec.loader is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_sources import ROOT, Run, load_filter
+from tripwire import fleet_behind_a_tripwire
 
 inventory = load_filter("askfleet_inventory")
 topology = load_filter("askfleet_topology")
@@ -83,6 +84,7 @@ def test_a_good_inventory_has_no_errors(specs: Any) -> None:
         ),
         ({"edge_1": {"askfleet_http_port": 70000}}, ["edge-1", "askfleet_http_port", "1..65535"]),
         ({"edge_1": {"askfleet_address": ""}}, ["edge-1", "askfleet_address", "text"]),
+        ({"edge_1": {"askfleet_build_dir": "var"}}, ["edge-1", "askfleet_build_dir", "absolute"]),
         (
             {"shard_a": {"askfleet_shard_count": 0}},
             ["shard-a", "askfleet_shard_count", "0 is outside"],
@@ -212,26 +214,8 @@ def test_prometheus_may_not_take_an_exporters_port(specs: Any, port: int) -> Non
     assert "askfleet_prometheus_port" in error
 
 
-FLEET = """
-edge: {hosts: {edge-1: {ansible_host: 192.0.2.10, PORT: 81}}}
-gateways: {hosts: {gateway-1: {ansible_host: 192.0.2.11}}}
-encoders: {hosts: {encoder-1: {ansible_host: 192.0.2.21}}}
-shards: {hosts: {shard-a: {ansible_host: 192.0.2.31, shards: IDS}}}
-all: {vars: {ansible_ssh_executable: SSH, ansible_ssh_retries: 0}}
-"""
-
-
-def fleet_behind_a_tripwire(directory: Path, port: str, ids: str) -> tuple[Path, Path]:
-    """Write an inventory whose ssh reaches nobody and leaves a mark; return inventory and mark."""
-    mark, ssh, hosts = directory / "touched", directory / "ssh", directory / "hosts.yml"
-    ssh.write_text(f"#!/bin/sh\ntouch {mark}\nexit 255\n")
-    ssh.chmod(0o755)
-    hosts.write_text(FLEET.replace("PORT", port).replace("IDS", ids).replace("SSH", str(ssh)))
-    return hosts, mark
-
-
 def test_site_refuses_before_any_host_is_touched(play: Run, tmp_path: Path) -> None:
-    hosts, mark = fleet_behind_a_tripwire(tmp_path, "askfleet_htp_port", "[0, 1, 2]")
+    hosts, mark = fleet_behind_a_tripwire(tmp_path, port="askfleet_htp_port", ids="[0, 1, 2]")
     done = play("-i", hosts, "site.yml", "--check")
     assert done.returncode != 0
     wanted = "edge-1: askfleet_htp_port: unknown variable; did you mean askfleet_http_port?"
@@ -243,7 +227,7 @@ def test_site_refuses_before_any_host_is_touched(play: Run, tmp_path: Path) -> N
 
 
 def test_the_tripwire_sees_a_host_that_is_touched(play: Run, tmp_path: Path) -> None:
-    hosts, mark = fleet_behind_a_tripwire(tmp_path, "askfleet_http_port", "[0, 1, 2, 3]")
+    hosts, mark = fleet_behind_a_tripwire(tmp_path)
     play("-i", hosts, "site.yml", "--check")
     assert mark.exists()
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import time
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,20 @@ def test_a_kept_socket_queues_what_comes_between_two_processes(
             second.ready()
             assert search(second, small) == 200
         waiting.close()
+
+
+def test_a_service_of_an_ipv6_host_answers_on_both_of_its_sockets(
+    small: SmallGeneration, environ: dict[str, str], tmp_path: Path
+) -> None:
+    with service("shard", environ, tmp_path / "run", ipv6=True) as process:
+        process.ready()
+        assert search(process, small) == 200
+        connection = HTTPConnection("::1", process.port, timeout=10)
+        connection.request("GET", "/health")
+        assert connection.getresponse().status == 200
+        connection.close()
+        process.terminate()
+        assert process.exit_code() == 0
 
 
 def test_a_bound_address_works_without_systemd(

@@ -21,7 +21,8 @@ def scan(source: str, targets: Iterable[tuple[str, int]]) -> Iterator[tuple[str,
     """The targets that accept a connection from an address of this machine."""
     poll, waiting = select.epoll(), {}
     for target in targets:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        family = socket.AF_INET6 if ":" in source else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         sock.bind((source, 0))
         status = sock.connect_ex(target)
         assert status in (0, errno.EINPROGRESS, errno.ECONNREFUSED), (target, status)

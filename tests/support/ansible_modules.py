@@ -1,4 +1,4 @@
-"""Run a module of roles/askfleet as Ansible does on a host, in this process."""
+"""Run a module of a role as Ansible does on a host, in this process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
@@ -18,9 +19,11 @@ ROLE = ROOT / "roles/askfleet"
 ansible.module_utils.__path__.append(str(ROLE / "module_utils"))
 
 
-def run_module(name: str, *, check: bool = False, **params: Any) -> dict[str, Any]:
+def run_module(
+    name: str, *, check: bool = False, role: Path = ROLE, **params: Any
+) -> dict[str, Any]:
     """Return what the module returns; `failed` is there when it failed."""
-    spec = importlib.util.spec_from_file_location(name, ROLE / f"library/{name}.py")
+    spec = importlib.util.spec_from_file_location(name, role / f"library/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

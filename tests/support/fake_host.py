@@ -12,10 +12,11 @@ from typing import Any
 Json = dict[str, Any]
 
 # A unit serves what its links name when it starts. One that starts with what its `.fails` names
-# does not start, and nothing does with `*`. Each call is noted with the drain flags of then.
+# does not start, and nothing does with `*`. Each call
+# that changes something is noted, with the drain flags of then.
 SYSTEMCTL = """#!/bin/sh
 cd ROOT/units || exit 9
-echo "systemctl $* [$(ls ROOT/drain | xargs)]" >> ../calls
+[ "$1" = show ] || echo "systemctl $* [$(ls ROOT/drain | xargs)]" >> ../calls
 links() { kind=${1#askfleet-}; echo "ROOT/data/${kind%%[@.]*}"; }
 name() { basename "$(readlink "$1" || echo "")"; }
 verb=$1; shift
@@ -32,6 +33,7 @@ show)
     echo "LoadState=$(cat "$unit.load" 2>/dev/null || echo loaded)"
     echo "ActiveState=active"
     echo "UnitFileState=enabled"
+    [ ! -e "$unit.pid" ] || echo "MainPID=$(cat "$unit.pid")"
   done ;;
 restart)
   for unit; do

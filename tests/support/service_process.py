@@ -15,10 +15,12 @@ from pathlib import Path
 # This checkout's services, wherever the virtualenv has another one installed from.
 ROOT = Path(__file__).parents[2]
 GUNICORN = Path(sys.executable).with_name("gunicorn")
-# What systemd does between fork and exec: the socket becomes descriptor 3, LISTEN_PID our own.
+# What systemd does between fork and exec: sockets become descriptors 3 and up, LISTEN_PID our own.
 LAUNCH = (
-    "import os, sys; os.dup2(int(sys.argv[1]), 3);"
-    "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()));"
+    "import fcntl, os, sys;"
+    "fds = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 50) for fd in sys.argv[1].split(',')];"
+    "[os.dup2(fd, place) for place, fd in enumerate(fds, 3)];"
+    "os.environ.update(LISTEN_FDS=str(len(fds)), LISTEN_PID=str(os.getpid()));"
     "os.execv(sys.argv[2], sys.argv[2:])"
 )
 PATIENCE = 60.0
@@ -34,6 +36,7 @@ class ServiceProcess:
         log: Path,
         *,
         activated: bool = True,
+        ipv6: bool = False,
         notify: str = "",
     ) -> None:
         self.log = log
@@ -50,6 +53,7 @@ class ServiceProcess:
             f"app.{service}.wsgi:application",
         ]
         self.listener: socket.socket | None = None
+        self._second: socket.socket | None = None
         self.port = 0
         fds: tuple[int, ...] = ()
         own = {
@@ -62,7 +66,10 @@ class ServiceProcess:
             self.listener = socket.create_server(("127.0.0.1", 0))
             self.port = self.listener.getsockname()[1]
             fds = (self.listener.fileno(),)
-            command = [sys.executable, "-c", LAUNCH, str(fds[0]), *command]
+            if ipv6:  # the second socket of an IPv6 host
+                self._second = socket.create_server(("::", self.port), family=socket.AF_INET6)
+                fds = (*fds, self._second.fileno())
+            command = [sys.executable, "-c", LAUNCH, ",".join(map(str, fds)), *command]
         else:
             own["ASKFLEET_BIND"] = "127.0.0.1:0"
         self.started = time.monotonic()
@@ -77,6 +84,8 @@ class ServiceProcess:
             self.process.kill()
         self.process.wait()
         self.notifications.close()
+        if self._second is not None:
+            self._second.close()
         if self.listener is not None:
             self.listener.close()
 

@@ -127,12 +127,14 @@ def _types(variables: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]])
                 yield f"{name}: it is not a list"
         elif not (isinstance(value, str) and (value.strip() or spec["default"] == "")):
             yield f"{name}: {value!r} is not a text; write e.g. {name}: {spec['default']}"
+        elif spec["type"] == "path" and not value.startswith("/"):
+            yield f"{name}: {value!r} is not an absolute path; begin it with /"
 
 
 def _edge_address(
     groups: Mapping[str, Iterable[str]], hostvars: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[str]:
-    """Keepalived knows no names, and all edges must speak of one address."""
+    """Keepalived knows no names, and all edges must speak of one address, of their own family."""
     edges = [host for host in groups.get("edge", ()) if host in hostvars]
     told = {str(hostvars[host].get("askfleet_edge_address", "")) for host in edges}
     if told <= {""}:
@@ -145,11 +147,14 @@ def _edge_address(
         )
         for host in edges
     }
+    families = set()
     for where, value in {**dict.fromkeys(["askfleet_edge_address"], max(told)), **own}.items():
         try:
-            ipaddress.ip_address(str(value))
+            families.add(ipaddress.ip_address(str(value)).version)
         except ValueError:
             yield f"{where}: {value!r} is not an IP address, and askfleet_edge_address needs one"
+    if len(families) > 1:
+        yield f"askfleet_edge_address: {max(told)} is of another IP version than the edges' own"
 
 
 def _integer(value: Any) -> int | None:
@@ -232,13 +237,42 @@ def _addresses(
     for host in hosts:
         variables = hostvars[host]
         address = variables.get("askfleet_address", variables.get("ansible_host", host))
-        by_address.setdefault(str(address), []).append(host)
+        by_address.setdefault(_shortest(str(address)), []).append(host)
+    yield from _families(by_address)
     for address, sharing in by_address.items():
         if len(sharing) > 1:
             yield (
                 f"{', '.join(sharing)}: askfleet_address: all have {address}; "
                 "name one machine once (it may be in several groups)"
             )
+
+
+def _shortest(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address  # a name
+
+
+def _families(by_address: Mapping[str, list[str]]) -> Iterator[str]:
+    """Hosts know each other by these addresses, so each must come from the one it is known by."""
+    found: dict[int, list[str]] = {4: [], 6: []}
+    for address, hosts in by_address.items():
+        try:
+            known = ipaddress.ip_address(address)
+        except ValueError:
+            continue
+        found[known.version] += hosts
+        if known.is_link_local:
+            yield (
+                f"{', '.join(hosts)}: askfleet_address: {address} is a link-local address, which "
+                "means nothing without an interface; use another one"
+            )
+    if found[4] and found[6]:
+        yield (
+            f"askfleet_address: IPv4 on {', '.join(found[4])}, IPv6 on {', '.join(found[6])}; "
+            "give all hosts addresses of one of the two"
+        )
 
 
 class FilterModule:

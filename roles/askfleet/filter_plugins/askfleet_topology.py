@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -30,13 +31,49 @@ def setting(
 ) -> Any:
     """Return one setting of a host, own or default, as the contract's type.
 
-    The default of `askfleet_address` follows `ansible_host`, then the host's name.
+    The default of `askfleet_address` follows `ansible_host`, then the host's name; an IPv6 address
+    is in its shortest form.
     """
     if name == "askfleet_address":
-        own = hostvars[host].get(name, hostvars[host].get("ansible_host", host))
+        own = str(hostvars[host].get(name, hostvars[host].get("ansible_host", host)))
+        own = str(ipaddress.ip_address(own)) if is_ipv6(own) else own
     else:
         own = hostvars[host].get(name, specs[name]["default"])
     return int(own) if specs[name]["type"] == "int" else own
+
+
+def is_ipv6(address: str) -> bool:
+    """Whether this is an IPv6 address."""
+    try:
+        return ipaddress.ip_address(address).version == 6
+    except ValueError:
+        return False
+
+
+def bracketed(address: str) -> str:
+    """Return an address as it stands before a port: an IPv6 address in brackets."""
+    return f"[{address}]" if is_ipv6(address) else address
+
+
+def listens(address: str) -> list[str]:
+    """Where a service listens on a host of this address: on all of its addresses of that family.
+
+    An IPv6 host also listens on 127.0.0.1, where health checks ask. The two are sockets of their
+    own, so that no IPv4 address ever looks like an IPv6 one.
+    """
+    return ["127.0.0.1", "[::]"] if is_ipv6(address) else ["0.0.0.0"]  # noqa: S104  # firewalled
+
+
+def edge_listens(wanted: str, address: str) -> list[str]:
+    """Where nginx of an edge listens.
+
+    Args:
+        wanted: `askfleet_http_address`; `*` is every address, `0.0.0.0` every one of IPv4.
+        address: the host's own address; one of IPv6 is listened on, too.
+    """
+    if wanted == "*" or (wanted == "0.0.0.0" and is_ipv6(address)):  # noqa: S104  # users call it
+        return ["0.0.0.0", "[::]"]  # noqa: S104  # users call it
+    return [bracketed(wanted)]
 
 
 def askfleet_topology(
@@ -59,13 +96,14 @@ def askfleet_topology(
         `shards`: per shard id, in order, `id`, `hosts`, `replicas` (address:port of each);
         `encoders` and `gateways`: `hosts`, `replicas`; `edges`: the URLs users may call;
         `monitoring`: the host that watches the fleet, None without one;
-        `hosts`: per host `address`, `services`, `pools`, `edge` (None off the edge), `monitoring`
+        `hosts`: per host `address`, `authority` (the same as it stands before a port), `listen`
+        (addresses, likewise), `services`, `pools`, `edge` (None off the edge), `monitoring`
         (None elsewhere; where Prometheus listens, and what probes the edges), `exporters`: port by
         name, `nginx` where it runs and `node` where only it can tell how full the disk is.
         A service has `name`, `unit`, `kind`, `user` (whom it runs as), `shard` and `part` (its
-        directory in a generation; None but for shards), `port`, `url` (on the
-        host itself), `stand_ins` (URLs of its other replicas), `links`, `drain_file` and, for
-        gateways, `encoder_url` and `shard_urls`.
+        directory in a generation; None but for shards), `port`, `listen` (address:port of each
+        socket), `url` (on the host itself), `stand_ins` (URLs of its other replicas), `links`,
+        `drain_file` and, for gateways, `encoder_url` and `shard_urls`.
     """
 
     def get(host: str, name: str) -> Any:
@@ -75,10 +113,10 @@ def askfleet_topology(
         return list(groups.get(group, ()))
 
     def replicas(hosts: Iterable[str], port: str, offset: int = 0) -> list[str]:
-        return [f"{get(host, 'address')}:{get(host, port) + offset}" for host in hosts]
+        return [f"{bracketed(get(host, 'address'))}:{get(host, port) + offset}" for host in hosts]
 
     def service(
-        kind: str, port: int, others: list[str], shard: int | None = None, **more: Any
+        host: str, kind: str, port: int, shard: int | None = None, **more: Any
     ) -> dict[str, Any]:
         name = kind if shard is None else f"{kind}-{shard}"
         return {
@@ -89,8 +127,9 @@ def askfleet_topology(
             "shard": shard,
             "part": None if shard is None else f"shard-{shard:03d}",
             "port": port,
+            "listen": [f"{address}:{port}" for address in listens(get(host, "address"))],
             "url": f"http://127.0.0.1:{port}",
-            "stand_ins": [f"http://{replica}" for replica in others],
+            "stand_ins": [f"http://{replica}" for replica in others(host, pool_of(kind, shard))],
             "links": f"{data_dir}/{kind}",
             "drain_file": f"{run_dir}/drain/{name}",
             **more,
@@ -109,22 +148,25 @@ def askfleet_topology(
     encoder = {"hosts": encoders, "replicas": replicas(encoders, "encoder_port")}
     gateway = {"hosts": gateways, "replicas": replicas(gateways, "gateway_port")}
 
+    def pool_of(kind: str, shard: int | None) -> Mapping[str, Any]:
+        return {"encoder": encoder, "gateway": gateway}[kind] if shard is None else shards[shard]
+
     def others(host: str, pool: Mapping[str, Any]) -> list[str]:
         replicas_of = zip(pool["hosts"], pool["replicas"], strict=True)
         return [replica for other, replica in replicas_of if other != host]
 
     def services(host: str) -> Iterable[dict[str, Any]]:
         if host in encoders:
-            yield service("encoder", get(host, "encoder_port"), others(host, encoder))
+            yield service(host, "encoder", get(host, "encoder_port"))
         if host in shard_hosts:
             for i in sorted(hostvars[host]["shards"]):
                 port = get(host, "shard_base_port") + i
-                yield service("shard", port, others(host, shards[i]), i)
+                yield service(host, "shard", port, i)
         if host in gateways:
             urls = [f"http://127.0.0.1:{pool['port']}" for pool in pools(host)]
             port = get(host, "gateway_port")
             pooled = {"encoder_url": urls[0], "shard_urls": urls[1:]}
-            yield service("gateway", port, others(host, gateway), **pooled)
+            yield service(host, "gateway", port, **pooled)
 
     def pools(host: str) -> list[dict[str, Any]]:
         if host not in gateways:
@@ -144,7 +186,7 @@ def askfleet_topology(
             return None
         port, https, tls = get(host, "http_port"), get(host, "https_port"), get(host, "tls")
         return {
-            "address": get(host, "http_address"),
+            "listen": edge_listens(get(host, "http_address"), get(host, "address")),
             "port": port,
             "https_port": https,
             "tls": tls != "none",
@@ -175,6 +217,8 @@ def askfleet_topology(
         "hosts": {
             host: {
                 "address": get(host, "address"),
+                "authority": bracketed(get(host, "address")),
+                "listen": listens(get(host, "address")),
                 "services": list(services(host)),
                 "pools": pools(host),
                 "edge": edge(host),

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ansible.module_utils.askfleet_host import (
-    health,
+    health_of,
     notes,
     read_links,
     read_lock,
@@ -220,7 +220,7 @@ def look(params: dict) -> dict:
     services = params["services"]
     releases = install / "releases"
     with ThreadPoolExecutor(max(len(services), 1)) as pool:
-        answers = list(pool.map(lambda service: health(service["url"]), services))
+        answers = list(pool.map(health_of, services))
     units = unit_states([f"{service['unit']}.service" for service in services])
     sound = {part["name"]: sound_files(part) for part in params["parts"]}
     return {

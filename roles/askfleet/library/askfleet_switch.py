@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from ansible.module_utils.askfleet_host import (
-    health,
+    health_of,
     host_lock,
     keep_link,
     log_of,
@@ -147,7 +147,7 @@ class Switch:
         if self.before != self._to:
             return True
         current = self._to["current"]
-        bodies = [health(service["url"]) for service in self._services]
+        bodies = [health_of(service) for service in self._services]
         return bool(current) and not all(
             serves(body, current) and not self._outlived(body) for body in bodies
         )
@@ -201,7 +201,7 @@ class Switch:
     def _follows(self) -> bool:
         """A gateway that runs follows its link by itself."""
         return self._params["kind"] == "gateway" and all(
-            health(service["url"])["status"] == "ok" for service in self._services
+            health_of(service)["status"] == "ok" for service in self._services
         )
 
     def _outlived(self, body: dict) -> bool:

@@ -15,6 +15,8 @@ from http.client import HTTPException
 from itertools import zip_longest
 from pathlib import Path
 
+from ansible.module_utils.askfleet_port import holds, owner
+
 LINKS = ("current", "previous")
 CANARY = {"Askfleet-Canary": "1"}
 JOURNAL = "journal.jsonl"
@@ -87,6 +89,23 @@ def health(url: str, timeout: float = 5.0) -> dict:
     return {"status": f"answers {code}", **(body if isinstance(body, dict) else {})}
 
 
+def health_of(service: dict, timeout: float = 5.0) -> dict:
+    """Return what a service says of itself; what another process says on its port does not count.
+
+    Args:
+        service: as the topology describes it.
+        timeout: in seconds.
+    """
+    body = health(service["url"], timeout)
+    if body["status"] == "silent":
+        return body
+    unit = f"{service['unit']}.service"
+    process = int(unit_states([unit])[unit].get("MainPID") or 0)
+    if process and not holds(process, service["port"]):
+        return {"status": f"silent: port {service['port']} is answered by {owner(service['port'])}"}
+    return body
+
+
 def ready(url: str, timeout: float = 1.0) -> bool:
     """Whether a service takes traffic at this moment: it answers, is not drained, not stopping."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -116,8 +135,8 @@ def systemctl(
 
 
 def unit_states(units: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return systemd's word on each unit: LoadState, ActiveState, UnitFileState, NRestarts."""
-    properties = ("LoadState", "ActiveState", "UnitFileState", "NRestarts")
+    """Return systemd's word on each unit: the properties below, by their names."""
+    properties = ("LoadState", "ActiveState", "UnitFileState", "NRestarts", "MainPID")
     names = list(units)
     done = systemctl("show", names, f"--property={','.join(properties)}")
     blocks = [dict(line.split("=", 1) for line in b.splitlines()) for b in done[1].split("\n\n")]

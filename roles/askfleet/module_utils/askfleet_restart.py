@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ansible.module_utils.askfleet_host import health, log_of, ready, systemctl, unit_states
+from ansible.module_utils.askfleet_host import health_of, log_of, ready, systemctl, unit_states
 
 # Time for the pools to meet the drain flag, in seconds: each asks a replica many times in it.
 DRAIN = 0.3
@@ -97,7 +97,7 @@ def wait(services: list[dict], well: Callable[[dict, dict], bool], seconds: floa
     """Poll /health until every service is well; raises StepError saying what the last one said."""
     ends = time.monotonic() + seconds
     for service in services:
-        while not well(service, body := health(service["url"], min(5.0, seconds))):
+        while not well(service, body := health_of(service, min(5.0, seconds))):
             if time.monotonic() > ends:
                 raise StepError(f"wait for {service['unit']}: {told(body)} after {seconds:.0f} s")
             time.sleep(POLL)

@@ -20,9 +20,10 @@ options:
     description: Name of the bridge inside it.
     type: str
     default: br0
-  address:
-    description: Address of the bridge with its prefix length; needed for C(state=present).
-    type: str
+  addresses:
+    description: Addresses of the bridge with their prefix lengths; needed for C(state=present).
+    type: list
+    elements: str
   state:
     description: Whether the namespace should exist.
     type: str
@@ -35,7 +36,7 @@ EXAMPLES = r"""
 - name: Make the lab's network
   lab_network:
     namespace: askfleet
-    address: 198.18.0.1/24
+    addresses: [198.18.0.1/24]
 """
 
 RETURN = r"""
@@ -56,8 +57,8 @@ class Network:
         self._file = Path("/run/netns", self._name)
         self.commands: list[str] = []
 
-    def present(self, bridge: str, address: str) -> None:
-        """Make the namespace, the bridge and its address, whichever is missing."""
+    def present(self, bridge: str, addresses: list[str]) -> None:
+        """Make the namespace, the bridge and its addresses, whichever is missing."""
         links: dict[str, dict] = {}
         if self._mounted():
             _, text, _ = self._module.run_command(
@@ -71,9 +72,10 @@ class Network:
             self._ip("-n", self._name, "link", "set", "lo", "up")
         if bridge not in links:
             self._ip("-n", self._name, "link", "add", bridge, "type", "bridge")
-        if _addresses(links.get(bridge)) != {address}:
-            self._ip("-n", self._name, "address", "flush", "dev", bridge)
-            self._ip("-n", self._name, "address", "add", address, "dev", bridge)
+        if _addresses(links.get(bridge)) != set(addresses):
+            self._ip("-n", self._name, "address", "flush", "dev", bridge, "scope", "global")
+            for address in addresses:
+                self._ip("-n", self._name, "address", "add", address, "dev", bridge)
         if not _is_up(links.get(bridge)):
             self._ip("-n", self._name, "link", "set", bridge, "up")
 
@@ -106,7 +108,7 @@ def _is_up(link: dict | None) -> bool:
 
 def _addresses(link: dict | None) -> set[str]:
     infos = link["addr_info"] if link else []
-    return {f"{info['local']}/{info['prefixlen']}" for info in infos if info["family"] == "inet"}
+    return {f"{info['local']}/{info['prefixlen']}" for info in infos if info["scope"] == "global"}
 
 
 def main() -> None:
@@ -115,15 +117,15 @@ def main() -> None:
         argument_spec={
             "namespace": {"type": "str", "required": True},
             "bridge": {"type": "str", "default": "br0"},
-            "address": {"type": "str"},
+            "addresses": {"type": "list", "elements": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
-        required_if=[("state", "present", ["address"])],
+        required_if=[("state", "present", ["addresses"])],
         supports_check_mode=True,
     )
     network = Network(module)
     if module.params["state"] == "present":
-        network.present(module.params["bridge"], module.params["address"])
+        network.present(module.params["bridge"], module.params["addresses"])
     else:
         network.absent()
     module.exit_json(changed=bool(network.commands), commands=network.commands)

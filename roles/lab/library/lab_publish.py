@@ -90,7 +90,8 @@ def start(module: AnsibleModule, daemon: Daemon, record: Path, command: list[str
     stop([daemon], patience=2)
     daemon.start(module.run_command, command)
     record.write_text("\n".join(command), encoding="utf-8")
-    if not wait_until(lambda: not is_free(listen) and daemon.pid() is not None, 5):
+    # That somebody listens proves nothing: it is this process that must.
+    if not wait_until(lambda: f"(process {daemon.pid()})" in who_listens(module, listen), 5):
         module.fail_json(msg=f"The forwarder does not listen on {listen}; see {daemon.log}.")
 
 

@@ -17,18 +17,18 @@ def lines_of(step):
     return progress.stream.getvalue().splitlines()
 
 
-def test_without_a_terminal_there_is_a_line_every_ten_seconds_and_one_at_the_end():
+def test_without_a_terminal_there_is_a_line_every_five_seconds_and_one_at_the_end():
     def step(progress, now):
-        with progress.bar("encoding", 4000, "questions", done=1000) as bar:
-            for _ in range(30):
+        with progress.bar("encoding", 4000, "questions", done=2500) as bar:
+            for _ in range(15):
                 now[0] += 1
                 bar.update(100)
 
     assert lines_of(step) == [
-        "encoding: 2,000 of 4,000 questions (50 %), 100/s, 0:20 left",
         "encoding: 3,000 of 4,000 questions (75 %), 100/s, 0:10 left",
+        "encoding: 3,500 of 4,000 questions (88 %), 100/s, 0:05 left",
         "encoding: 4,000 of 4,000 questions (100 %), 100/s, 0:00 left",
-        "encoding: 4,000 questions in 0:30, 100/s",
+        "encoding: 4,000 questions in 0:15, 100/s",
     ]
 
 

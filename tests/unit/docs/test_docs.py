@@ -134,6 +134,25 @@ def test_every_operator_variable_is_described_with_its_default() -> None:
     }
 
 
+def test_every_extra_variable_is_described() -> None:
+    books = yaml.safe_load((ROOT / "playbooks/vars/arguments.yml").read_text())
+    section = OPERATIONS.partition("## Extra variables")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)\.yml` \| (.+?) \|$", section, re.MULTILINE)
+    assert {(book, name, told) for name, book, told in rows} == {
+        (book, name, told) for book, takes in books.items() for name, told in takes.items()
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_extra_variable_named_is_taken(page: Path) -> None:
+    books = yaml.safe_load((ROOT / "playbooks/vars/arguments.yml").read_text())
+    lines = re.findall(r"ansible-playbook .*?(\w+)\.yml(.*)", page.read_text())
+    named = {(book, name) for book, rest in lines for name in re.findall(r"-e (\w+)=", rest)}
+    taken = {(book, name) for book, takes in books.items() for name in takes}
+    roles = ("stack_", "askfleet_")
+    assert {one for one in named if not one[1].startswith(roles)} <= taken
+
+
 def test_every_service_setting_is_described() -> None:
     template = (ROOT / "templates/env/service.env.j2").read_text()
     described = OPERATIONS.partition("## Settings of a service")[2]

@@ -18,8 +18,7 @@ description:
     playbook that knows more hands its own lines over as the custom statistic C(askfleet_summary).
   - A task that fails with a list of messages may have one that begins with C(next:), which says
     what to do.
-requirements:
-  - enable in configuration
+  - Ansible loads this plugin by itself, because its directory lies beside the playbooks.
 """
 
 LINES = 10  # of a summary, at most
@@ -98,7 +97,6 @@ class CallbackModule(CallbackBase):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "askfleet_ending"
-    CALLBACK_NEEDS_ENABLED = True
 
     def __init__(self) -> None:
         super().__init__()
