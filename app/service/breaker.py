@@ -77,16 +77,17 @@ class Breaker:
     def answered(self) -> None:
         """A question was answered."""
         self._in_a_row = 0
-        if self.fault and not self.refuses:
-            self._mend()
+        if self.fault:
+            self._mend(damage=False)
 
     def _break(self, fault: str) -> None:
         self.fault = fault
         log.error("out of service: %s", fault)
 
-    def _mend(self) -> None:
+    def _mend(self, *, damage: bool) -> None:
+        """End a fault of this kind, and no other that came meanwhile."""
         with self._lock:
-            if not self.fault:
+            if not self.fault or self.refuses != damage:
                 return
             self.fault, self.refuses, self._in_a_row = "", False, 0
         log.warning("in service again")
@@ -108,5 +109,5 @@ class Breaker:
             except Exception as error:  # whatever it is, the replica is still broken
                 log.info("still out of service: %s", type(error).__name__)
                 continue
-            self._mend()
+            self._mend(damage=refused)
             return

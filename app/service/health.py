@@ -22,6 +22,8 @@ from app.wire import CANARY_HEADER
 
 # What a drained service goes on answering.
 HEALTH_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+# What is answered without index, store or model.
+STATIC_PATHS = HEALTH_PATHS | {"/openapi.json"}
 
 
 def json_response(body: object, status: int = 200) -> Response:
@@ -71,7 +73,7 @@ def new_service(
 
     @app.after_request
     def note(response: Response) -> Response:
-        if response.status_code == 200 and request.path not in HEALTH_PATHS:
+        if response.status_code == 200 and request.path not in STATIC_PATHS:
             breaker.answered()
         return response
 
