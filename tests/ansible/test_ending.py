@@ -34,8 +34,7 @@ def test_hosts_that_failed_alike_are_named_together() -> None:
     assert callback.ending("site.yml", failures, ["c"], check=False) == [
         "site.yml failed.",
         "why: a, b: Install the packages: No space left on device",
-        "why: localhost: Begin: No service has been touched.",
-        "why: a: it failed before this",
+        "why: localhost: Begin: a: it failed before this",
         "state: before that, tasks have changed c",
         AGAIN,
     ]
@@ -125,8 +124,7 @@ def test_the_last_that_a_failed_run_prints_is_its_summary(play: Run, tmp_path: P
     assert done.returncode == 2
     assert done.stdout.partition("SUMMARY ")[2].splitlines()[1:] == [
         "book.yml failed.",
-        "why: a: Refuse it: No host has been touched.",
-        "why: a: it is full",
+        "why: a: Refuse it: a: it is full",
         "state: before that, tasks have changed a, b",
         AGAIN,
     ]

@@ -65,9 +65,14 @@ def _reasons(failures: Mapping[str, Failure]) -> Iterator[str]:
         hosts.setdefault(failure, []).append(host)
     for failure, where in hosts.items():
         head = f"why: {', '.join(where)}: {failure.task}"
-        reasons = [text for text in failure.messages if not text.startswith("next:")]
+        reasons = [text for text in failure.messages if not _is_no_reason(text)]
         yield f"{head}: {reasons[0] if reasons else 'no reason was given'}"
         yield from (f"why: {text}" for text in reasons[1:])
+
+
+def _is_no_reason(text: str) -> bool:
+    """A hint, or what the line `state` says from what tasks have returned."""
+    return text.startswith("next:") or text.endswith("has been touched.")
 
 
 def messages(result: Mapping[str, Any]) -> tuple[str, ...]:
