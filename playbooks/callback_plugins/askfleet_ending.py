@@ -28,10 +28,11 @@ _AGAIN = "next: remove the cause, then run the same command again."
 
 
 class Failure(NamedTuple):
-    """The last failure of a host: the task, and its messages."""
+    """The last failure of a host: the task, its messages, and whether it is about that host."""
 
     task: str
     messages: tuple[str, ...]
+    of_host: bool = True
 
 
 def ending(
@@ -63,10 +64,19 @@ def _reasons(failures: Mapping[str, Failure]) -> Iterator[str]:
     for host, failure in failures.items():
         hosts.setdefault(failure, []).append(host)
     for failure, where in hosts.items():
-        head = f"why: {', '.join(where)}: {failure.task}"
-        reasons = [text for text in failure.messages if not text.startswith("next:")]
+        head = (
+            f"why: {', '.join(where)}: {failure.task}"
+            if failure.of_host
+            else f"why: {failure.task}"
+        )
+        reasons = [text for text in failure.messages if not _is_no_reason(text)]
         yield f"{head}: {reasons[0] if reasons else 'no reason was given'}"
         yield from (f"why: {text}" for text in reasons[1:])
+
+
+def _is_no_reason(text: str) -> bool:
+    """A hint, or what the line `state` says from what tasks have returned."""
+    return text.startswith("next:") or text.endswith("has been touched.")
 
 
 def messages(result: Mapping[str, Any]) -> tuple[str, ...]:
@@ -125,7 +135,9 @@ class CallbackModule(CallbackBase):
     def _remember(self, result: Any) -> None:
         host, task = result.host.get_name(), result.task.get_name().partition(" : ")
         self._failures.pop(host, None)
-        self._failures[host] = Failure(task[2] or task[0], messages(result.result))
+        # On the controller, and once for all, a task judges others; its messages name them.
+        of_host = host != "localhost" and not result.task.run_once
+        self._failures[host] = Failure(task[2] or task[0], messages(result.result), of_host)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Print the summary where a host failed or was unreachable in the end."""

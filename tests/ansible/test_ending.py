@@ -29,13 +29,14 @@ AGAIN = "next: remove the cause, then run the same command again."
 
 def test_hosts_that_failed_alike_are_named_together() -> None:
     full = callback.Failure("Install the packages", ("No space left on device",))
-    other = callback.Failure("Begin", ("No service has been touched.", "a: it failed before this"))
+    other = callback.Failure(
+        "Begin", ("No service has been touched.", "a: it failed before this"), False
+    )
     failures = {"a": full, "b": full, "localhost": other}
     assert callback.ending("site.yml", failures, ["c"], check=False) == [
         "site.yml failed.",
         "why: a, b: Install the packages: No space left on device",
-        "why: localhost: Begin: No service has been touched.",
-        "why: a: it failed before this",
+        "why: Begin: a: it failed before this",
         "state: before that, tasks have changed c",
         AGAIN,
     ]
@@ -53,10 +54,12 @@ def test_ten_lines_are_enough(count: int, width: int) -> None:
 
 
 def test_a_hint_takes_the_place_of_the_usual_one() -> None:
-    failure = callback.Failure("Compare", ("shard-a: it is drained", "next: remove its flag"))
+    failure = callback.Failure(
+        "Compare", ("shard-a: it is drained", "next: remove its flag"), False
+    )
     found = callback.ending("status.yml", {"localhost": failure}, [], check=False)
     assert found[1:] == [
-        "why: localhost: Compare: shard-a: it is drained",
+        "why: Compare: shard-a: it is drained",
         "state: no task of this run has changed a host",
         "next: remove its flag",
     ]
@@ -125,8 +128,7 @@ def test_the_last_that_a_failed_run_prints_is_its_summary(play: Run, tmp_path: P
     assert done.returncode == 2
     assert done.stdout.partition("SUMMARY ")[2].splitlines()[1:] == [
         "book.yml failed.",
-        "why: a: Refuse it: No host has been touched.",
-        "why: a: it is full",
+        "why: a: Refuse it: a: it is full",
         "state: before that, tasks have changed a, b",
         AGAIN,
     ]

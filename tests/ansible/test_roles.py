@@ -88,3 +88,21 @@ def test_names_are_unique_in_a_role(role: Path) -> None:
 def test_root_playbooks_only_import(name: str) -> None:
     plays = load(ROOT / f"{name}.yml")
     assert [p["ansible.builtin.import_playbook"] for p in plays] == [f"playbooks/{name}.yml"]
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for member in value.values() if isinstance(value, dict) else value:
+            yield from strings(member)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*files_with_tasks(), *sorted((ROOT / "roles").glob("*/vars/*.yml"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_lines_are_joined_by_line_breaks(path: Path) -> None:
+    """In a folded scalar, unlike in a quoted one, a backslash and an n stay what they are."""
+    assert [text for text in strings(load(path)) if "join('\\n')" in text] == []

@@ -6,7 +6,7 @@ from lab_end import expect_serves, expect_unchanged
 from lab_hosts import GATEWAYS, SHARDS, parts, run_on
 from lab_plays import Play, play
 
-HOST, LAST = "shard-b", "shard-d"
+HOST, NEXT_TO_LAST, LAST = "shard-b", "shard-c", "shard-d"
 MASKED = "askfleet-shard@3.service"
 FULL = "/var/lib/askfleet cannot be written: No space left on device: make room there"
 SAME = "all 8 hosts are where they were"
@@ -52,10 +52,12 @@ def test_state_directory_fills_in_the_middle(fleet, tell, tell_load):
         maskable(LAST, MASKED) as mask,
         fleet.load(fleet.now) as load,
         fleet.start("C") as running,
-        Trigger(turn_of(running, "shards"), lambda: (fill(), mask())) as fault,
+        Trigger(turn_of(running, "shards"), fill) as full,
+        Trigger(link_names(NEXT_TO_LAST, generation), mask) as fault,
     ):
         failed = running.done()
     tell_load(load)
+    assert full.fired
     assert fault.fired
     failed.failed(f"{LAST}: activating shard", "masked")
     lines = summary(failed)
@@ -94,10 +96,12 @@ def test_data_read_only_from_the_middle_on(fleet, tell, tell_load):
         maskable(LAST, MASKED) as mask,
         fleet.load(old) as load,
         fleet.start(new) as running,
-        Trigger(link_names(HOST, generation), lambda: (freeze(), mask())) as fault,
+        Trigger(link_names(HOST, generation), freeze) as frozen,
+        Trigger(link_names(NEXT_TO_LAST, generation), mask) as fault,
     ):
         failed = running.done()
     tell_load(load)
+    assert frozen.fired
     assert fault.fired
     lines = summary(failed)
     moved = f"state: {HOST} is not where it was: shard/current names {generation}, before "
