@@ -33,6 +33,7 @@ from index_builder.corpus.ingest import ingest_documents
 from index_builder.embed import embed
 from index_builder.pipeline import Inputs, Settings, check_settings
 from index_builder.replay import Replay
+from index_builder.seal import existing
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +155,19 @@ def test_the_same_inputs_are_found_and_not_built_again(tmp_path: Path) -> None:
     assert not again.new
     assert again.manifest == first.manifest
     assert [path.name for path in (tmp_path / "generations").iterdir()] == [first.manifest.id]
+
+
+def test_what_is_damaged_or_not_in_its_place_is_not_found(tmp_path: Path) -> None:
+    """So that building again is a remedy for it."""
+    built = build_small(tmp_path)
+    out, wanted = tmp_path / "generations", built.manifest.inputs_hash
+    assert existing(out, wanted) == built.manifest
+    fetched = built.directory.rename(out / f".fetching-{built.manifest.id}")
+    assert existing(out, wanted) is None
+    fetched.rename(built.directory)
+    file = built.directory / "shard-001/index.faiss"
+    file.write_bytes(file.read_bytes()[::-1])
+    assert existing(out, wanted) is None
 
 
 def test_the_same_inputs_elsewhere_give_the_same_content(

@@ -139,6 +139,16 @@ def test_a_file_changed_with_its_entry_is_refused(copy: Path) -> None:
         Manifest.load(copy)
 
 
+def test_a_directory_named_as_another_generation_is_refused(copy: Path) -> None:
+    """A whole generation, copied under the id of another."""
+    other = copy.rename(copy.with_name("20010101T000000Z-01234567"))
+    link = other.with_name("current")
+    link.symlink_to(other)
+    for directory in (other, link):
+        with pytest.raises(GenerationError, match="is named 20010101T000000Z-01234567, but holds"):
+            Manifest.load(directory)
+
+
 def test_every_field_is_bound_but_for_those_that_say_when_and_from_what(copy: Path) -> None:
     """A field that is added must be covered by the content hash, or be named here."""
     free = {"schema", "id", "content_hash", "inputs_hash", "created_at"}
@@ -239,6 +249,8 @@ def test_an_empty_shard_fails_its_self_query(copy: Path) -> None:
         bind(content)
 
     edit(copy, count)
+    sealed_id = json.loads((copy / "manifest.json").read_text())["id"]
+    copy = copy.rename(copy.with_name(sealed_id))
     with pytest.raises(GenerationError, match="the self-query found nothing"):
         ShardPart.open(copy, 2).self_query()
 

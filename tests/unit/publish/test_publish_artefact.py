@@ -44,6 +44,12 @@ def test_a_missing_file_is_named(copy: Path) -> None:
         Model.load(copy)
 
 
+def test_a_directory_named_as_another_model_is_refused(copy: Path) -> None:
+    other = copy.rename(copy.with_name("0123456789abcdef"))
+    with pytest.raises(ModelError, match="the directory is named 0123456789abcdef, but holds"):
+        Model.load(other)
+
+
 def test_an_unfinished_artefact_is_refused(copy: Path) -> None:
     (copy / "model.json").unlink()
     with pytest.raises(ModelError, match="not a sealed model artefact"):
