@@ -82,9 +82,15 @@ def acceptable(row: Measured, fp32: Measured) -> bool:
 def choose(rows: Sequence[Measured]) -> str:
     """The precision to serve, by RULE_LABELLED or RULE_UNLABELLED.
 
-    Raises: ModelError when the exported graph itself, in fp32, is not the model.
+    Raises: ModelError when the exported graph itself, in fp32, is not the model, or when the
+        labels say nothing: then the differences between precisions would be noise.
     """
     fp32 = next(row for row in rows if row.precision == "fp32")
+    if fp32.hit_at_1 == 0:
+        raise ModelError(
+            "no labelled question finds its text first, even in fp32 (hit@1 0): check that the "
+            "labels fit corpus and queries, or publish without --eval"
+        )
     if fp32.cosine_min < EXPORT:
         raise ModelError(
             f"the exported graph differs from the model (cosine {fp32.cosine_min:.4f} in the "

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from app.errors import ModelError
-from app.generation.files import describe, sealing, sha256_of, sync_tree
+from app.generation.files import describe, sealing, sync_tree
 from app.generation.model import (
     NAME,
     SCHEMA,
@@ -21,7 +21,7 @@ from app.generation.model import (
 from index_builder.publish.candidates import PROBE, Prepared, Report, prepare_onnx, prepare_torch
 from index_builder.publish.compare import table
 from index_builder.publish.quantise import PRECISIONS
-from index_builder.publish.questions import EvalFiles, Questions
+from index_builder.publish.questions import EvalFiles, Questions, digest_of
 from index_builder.publish.reference import open_reference
 from index_builder.publish.source import Source, resolve
 from index_builder.publish.usem3 import prepare_usem3
@@ -62,7 +62,7 @@ def publish_model(
         raise ModelError(f"precision {precision} is not auto or one of {', '.join(PRECISIONS)}")
     found = resolve(source, revision=revision, cache=cache)
     engine = serving(found, engine, precision)
-    evidence = eval_files.digest() if eval_files else sha256_of(sample) if sample else None
+    evidence = eval_files.digest() if eval_files else digest_of(sample) if sample else None
     request = Request(found.digest(), engine, precision, evidence)
     existing = published(out, request)
     if existing is not None:
