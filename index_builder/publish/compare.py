@@ -55,8 +55,8 @@ def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float3
 
 def retrieval(engine: Engine, labelled: Labelled) -> tuple[float, float]:
     """hit@1 and recall@10 of exact search, corpus and questions encoded by the same engine."""
-    corpus = engine.encode(labelled.corpus)
-    queries = engine.encode(labelled.queries)
+    corpus = engine.encode(labelled.corpus, "document")
+    queries = engine.encode(labelled.queries, "query")
     hits = 0
     found = 0.0
     for query, relevant in zip(queries, labelled.relevant, strict=True):
