@@ -56,6 +56,8 @@ class Reference:
         )
         self.model.float().eval()
         self.static = isinstance(self.model[0], StaticEmbedding)
+        # as it was saved: encoding leaves lengths in it, which would change the fingerprint
+        self._tokenizer = _tokenizer_json(self.model)
         self.notes: list[str] = []
         self._names = prompt_names(self.model.prompts, self.model.default_prompt_name)
         if self._names.unused:
@@ -106,14 +108,12 @@ class Reference:
 
     def save_tokenizer(self, path: Path) -> None:
         """Write the fast tokenizer as tokenizer.json; raises ModelError where there is none."""
-        tokenizer = self.model.tokenizer
-        backend = tokenizer if self.static else getattr(tokenizer, "backend_tokenizer", None)
-        if backend is None:
+        if self._tokenizer is None:
             raise ModelError("the model has no fast tokenizer: use --engine sentence-transformers")
-        content = json.loads(backend.to_str())
-        if self.static:
-            content["post_processor"] = None  # such a model averages no special tokens
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=2), encoding="utf-8")
+        content = self._tokenizer
+        if self.static:  # such a model averages no special tokens
+            content = json.dumps({**json.loads(content), "post_processor": None})
+        path.write_text(content, encoding="utf-8")
 
     def _name(self, side: Side) -> str | None:
         return self._names.query if side == "query" else self._names.document
@@ -181,6 +181,13 @@ class Reference:
                 f"texts are cut at {limit}"
             )
         return limit
+
+
+def _tokenizer_json(model: Any) -> str | None:
+    """The text of tokenizer.json; None for a model without a fast tokenizer."""
+    tokenizer = getattr(model, "tokenizer", None)
+    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    return str(backend.to_str(pretty=True)) if hasattr(backend, "to_str") else None
 
 
 def open_reference(source: Source) -> Reference:
