@@ -186,7 +186,7 @@ class Reference:
 def _tokenizer_json(model: Any) -> str | None:
     """The text of tokenizer.json; None for a model without a fast tokenizer."""
     tokenizer = getattr(model, "tokenizer", None)
-    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    backend: Any = getattr(tokenizer, "backend_tokenizer", tokenizer)
     return str(backend.to_str(pretty=True)) if hasattr(backend, "to_str") else None
 
 
