@@ -94,7 +94,7 @@ def test_a_damaged_model_loads_or_is_refused_in_one_line(
     tmp_path: Path, whole: dict[str, Path], kind: str
 ) -> None:
     outcomes = [_outcome(copy) for copy in damaged(whole[kind], tmp_path)]
-    assert len(outcomes) > 20
+    assert len(outcomes) > 10
     assert any(outcomes)
     assert not [line for line in outcomes if "\n" in line]
 
