@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.generation.canary import Canary
 from app.generation.merge import merge
 from app.generation.routing import Router
 from app.generation.shard_index import ShardIndex
 from index_builder.document_rows import DocumentRows
+from index_builder.evaluate import AsQuestions
 from index_builder.layout import Layout
 
 COUNT = 32
@@ -18,20 +18,19 @@ K = 5
 
 def make_canaries(
     rows: DocumentRows,
-    vectors: NDArray[np.float32],
+    ask: AsQuestions,
     router: Router,
     indexes: list[ShardIndex],
     layout: Layout,
 ) -> list[Canary]:
     """Ask documents spread over the corpus, route and merge, and keep the answers.
 
-    The question is a document's own text: the serving encoder must give its vector again, so
-    canaries prove the model as well as the index.
+    The question is a document's own text: the serving encoder must give its vector (``ask``)
+    again, so canaries prove the model as well as the index.
     """
-    chosen = np.unique(np.linspace(0, len(vectors) - 1, COUNT).astype(np.int64))
+    chosen = np.unique(np.linspace(0, len(layout.numbers) - 1, COUNT).astype(np.int64))
     canaries = []
-    for place in chosen.tolist():
-        query = np.ascontiguousarray(vectors[place : place + 1])
+    for place, query in zip(chosen.tolist(), ask(chosen)[:, None], strict=True):
         asked = np.flatnonzero(router.probe(query)[0]).tolist()
         found, scores = [], []
         for shard in asked:

@@ -42,7 +42,7 @@ def read_course_input(
         rows = np.unique(np.linspace(0, len(vectors) - 1, CHECKED).astype(np.int64))
         agree = 0.0
         if engine.dim == vectors.shape[1]:
-            again = engine.encode([course.documents[row].text for row in rows.tolist()])
+            again = engine.encode([course.documents[row].text for row in rows.tolist()], "document")
             agree = float(np.mean(np.sum(again * vectors[rows], axis=1)))
         if agree < SAME_MODEL:
             progress.say(

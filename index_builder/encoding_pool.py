@@ -146,7 +146,7 @@ def _work(task: Task) -> Task:
 
 def _encode(job: Job, task: Task, engine: Engine) -> None:
     texts = read_texts(job.documents, task.start, task.stop)
-    rows = np.asarray(engine.encode(texts))
+    rows = np.asarray(engine.encode(texts, "document"))
     wanted = (task.stop - task.start, engine.dim)
     if rows.shape != wanted or rows.dtype != np.float32:
         raise EmbedError(

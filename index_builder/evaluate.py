@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import faiss
 import numpy as np
@@ -24,6 +26,9 @@ CHUNK = 65536
 MARGIN_AT_1 = 0.001
 MARGIN_AT_10 = 0.003
 
+# Places (n,) -> unit vectors (n, dim).
+AsQuestions: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -40,11 +45,14 @@ class Sample:
     truth: NDArray[np.int64]
 
 
-def leave_one_out(vectors: NDArray[np.float32], size: int, seed: int) -> Sample:
-    """Documents asked as questions, each not allowed to find itself."""
+def leave_one_out(vectors: NDArray[np.float32], ask: AsQuestions, size: int, seed: int) -> Sample:
+    """Documents asked as questions, each not allowed to find itself.
+
+    ``ask`` gives the vectors that documents, named by place, have as questions.
+    """
     size = min(size, len(vectors))
     rows = np.sort(np.random.default_rng(seed).choice(len(vectors), size, replace=False))
-    return with_truth(vectors, np.ascontiguousarray(vectors[rows]), rows.astype(np.int64))
+    return with_truth(vectors, ask(rows.astype(np.int64)), rows.astype(np.int64))
 
 
 def questions(vectors: NDArray[np.float32], asked: NDArray[np.float32]) -> Sample:

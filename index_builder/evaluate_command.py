@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.generation.engine import open_engine
 from app.generation.shard_part import Hit
-from index_builder.corpus.ingest import ingest
+from index_builder.corpus.ingest import Ingested, ingest
 from index_builder.embed import embed
 from index_builder.evaluate import K, Sample, questions
 from index_builder.labelled import Labelled, quality, read_labelled
@@ -50,6 +50,8 @@ def _run(arguments: argparse.Namespace) -> int:
     labelled = read_labelled(arguments.queries, arguments.qrels)
     work = arguments.out / ".work"
     corpus = ingest([arguments.corpus], work / "corpus", 0.001, progress)
+    names = _names(corpus.documents)
+    labelled.require(frozenset(names), arguments.corpus, _left_out(corpus))
     vectors = embed(corpus, arguments.model, work, processes=arguments.processes, progress=progress)
     manifest, _ = build(
         Inputs(corpus, arguments.model),
@@ -71,7 +73,7 @@ def _run(arguments: argparse.Namespace) -> int:
         f"{'':<20}{'hit@1':>8}{'recall@10':>11}{'nDCG@10':>9}{'asked':>7}"
         f"{'exact@1':>9}{'exact@10':>10}{'same ids':>10}"
     )
-    exact_ids = _ids(corpus.documents, truth.truth)
+    exact_ids = [[names[place] for place in row if place >= 0] for row in truth.truth.tolist()]
     rows = {f"probe={probe}": replay.search(asked, K, probe) for probe in ("auto", "all")}
     for name, replayed in rows.items():
         _print_row(name, replayed, labelled, truth)
@@ -94,9 +96,13 @@ def _print_row(name: str, replayed: Replayed, labelled: Labelled, truth: Sample)
 
 
 def against_exact(answers: list[list[Hit]], truth: NDArray[np.int64]) -> tuple[float, float, int]:
-    """Recall@1 and @10 against exact search (ordinals (m, 10)), and how many lists are equal."""
+    """Recall@1 and @10 against exact search, and how many lists are equal.
+
+    ``truth`` are ordinals (m, 10), -1 where there are fewer documents.
+    """
     first = ten = same = 0.0
-    for hits, right in zip(answers, truth.tolist(), strict=True):
+    for hits, padded in zip(answers, truth.tolist(), strict=True):
+        right = [ordinal for ordinal in padded if ordinal >= 0]
         got = [hit.row.ordinal for hit in hits]
         first += got[:1] == right[:1]
         ten += len(set(got) & set(right)) / len(right)
@@ -104,7 +110,12 @@ def against_exact(answers: list[list[Hit]], truth: NDArray[np.int64]) -> tuple[f
     return first / len(truth), ten / len(truth), int(same)
 
 
-def _ids(documents: Path, ordinals: NDArray[np.int64]) -> list[list[str]]:
+def _left_out(corpus: Ingested) -> str:
+    """For a message about a record that is not there."""
+    return f" (left out of it: {'; '.join(corpus.notes)})" if corpus.notes else ""
+
+
+def _names(documents: Path) -> list[str]:
+    """The documents' ids, by ordinal."""
     with closing(sqlite3.connect(documents)) as connection:
-        names: dict[int, str] = dict(connection.execute("SELECT ordinal, id FROM documents"))
-    return [[names[ordinal] for ordinal in row] for row in ordinals.tolist()]
+        return [name for (name,) in connection.execute("SELECT id FROM documents ORDER BY ordinal")]

@@ -112,7 +112,8 @@ def build(
             for info in shards
         ]
         progress.say("measuring recall against exact search")
-        sample = _sample(inputs, vectors, settings)
+        ask = _as_questions(inputs, model, vectors, rows)
+        sample = _sample(inputs, vectors, ask, settings)
         routing = evaluate.choose_routing(
             sample,
             evaluate.found_by(sample, indexes, layout.stored),
@@ -131,7 +132,7 @@ def build(
         (unfinished / "routing").mkdir()
         np.save(unfinished / CENTROIDS, layout.centroids, allow_pickle=False)
         np.save(unfinished / CLUSTER_SHARD, layout.cluster_shard, allow_pickle=False)
-        canaries = make_canaries(rows, vectors, router, indexes, layout)
+        canaries = make_canaries(rows, ask, router, indexes, layout)
         canary.write(unfinished / canary.NAME, canaries)
         progress.say("sealing")
         contents = Contents(
@@ -205,9 +206,24 @@ def _write_shards(
     return tuple(infos)
 
 
-def _sample(inputs: Inputs, vectors: NDArray[np.float32], settings: Settings) -> evaluate.Sample:
+def _as_questions(
+    inputs: Inputs, model: Model, vectors: NDArray[np.float32], rows: DocumentRows
+) -> evaluate.AsQuestions:
+    """How documents are asked: by their own vectors, unless questions are encoded differently."""
+    if not model.two_sided:
+        return lambda places: np.ascontiguousarray(vectors[places])
+    engine = open_engine(inputs.model)
+    return lambda places: engine.encode([row.text for row in rows.get(places.tolist())], "query")
+
+
+def _sample(
+    inputs: Inputs,
+    vectors: NDArray[np.float32],
+    ask: evaluate.AsQuestions,
+    settings: Settings,
+) -> evaluate.Sample:
     if not inputs.questions:
-        return evaluate.leave_one_out(vectors, settings.sample, settings.seed)
+        return evaluate.leave_one_out(vectors, ask, settings.sample, settings.seed)
     asked = open_engine(inputs.model).encode(inputs.questions[: settings.sample])
     return evaluate.questions(vectors, asked)
 

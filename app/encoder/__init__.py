@@ -13,13 +13,14 @@ from flask import Flask, Response, request
 from numpy.typing import NDArray
 
 from app.config import EncoderConfig
-from app.encoder.body import MAX_BODY, parse_texts
+from app.encoder.body import MAX_BODY, parse_side, parse_texts
 from app.encoder.metrics import EncoderState, batch_histogram
 from app.encoder.models import ServedModel, load_models
 from app.encoder.slots import Slots
 from app.errors import ProblemError
 from app.generation.engine import Engine, open_engine
 from app.service.breaker import Breaker
+from app.generation.model import Side
 from app.service.cache import MAX_CHARACTERS, Cache
 from app.service.caller import check_waits
 from app.service.health import json_response, new_service
@@ -27,8 +28,9 @@ from app.service.lifecycle import Lifecycle
 from app.service.whole_body import read_body
 from app.wire import DEADLINE_HEADER, DIM_HEADER, MODEL_HEADER, OCTETS, vectors_to_bytes
 
-# (model, text) -> vector. It cannot change an answer: a text has the same vector whenever asked.
-VectorCache = Cache[tuple[str, str], NDArray[np.float32]]
+# (model, side, text) -> vector. It cannot change an answer: a text has the same vector whenever
+# asked.
+VectorCache = Cache[tuple[str, Side, str], NDArray[np.float32]]
 
 # A forward pass is one busy core: as many at one time as there are cores.
 CORES = len(os.sched_getaffinity(0))
@@ -88,10 +90,13 @@ def create_app(
     @app.post("/encode")
     def encode() -> Response:
         served = _wanted(request.args.get("model"), current, by_fingerprint, config.unit)
+        side = parse_side(request.args.get("side"))
         texts = parse_texts(read_body(request))
         batches.observe(len(texts))
         environ, ends = request.environ, _deadline(request.headers)
-        vectors = _encode(texts, served.engine, queue, known, ends, lambda: check_waits(environ))
+        vectors = _encode(
+            texts, side, served.engine, queue, known, ends, lambda: check_waits(environ)
+        )
         headers = {MODEL_HEADER: served.engine.fingerprint, DIM_HEADER: str(served.engine.dim)}
         if request.accept_mimetypes.best_match([OCTETS, "application/json"]) == "application/json":
             response = json_response(
@@ -142,6 +147,7 @@ def _deadline(headers: Any) -> float | None:
 
 def _encode(
     texts: list[str],
+    side: Side,
     engine: Engine,
     queue: Slots,
     cache: VectorCache,
@@ -152,7 +158,7 @@ def _encode(
     vectors = np.empty((len(texts), engine.dim), dtype=np.float32)
     missing: list[int] = []
     for row, text in enumerate(texts):
-        vector = cache.get((engine.fingerprint, text))
+        vector = cache.get((engine.fingerprint, side, text))
         if vector is None:
             missing.append(row)
         else:
@@ -162,9 +168,9 @@ def _encode(
             for row in missing:
                 with turn(ends):
                     check()
-                    vectors[row] = engine.encode(texts[row : row + 1])[0]
+                    vectors[row] = engine.encode(texts[row : row + 1], side)[0]
                 if not np.isfinite(vectors[row]).all():
                     raise FloatingPointError("the model gave a value that is not finite")
                 if len(texts[row]) <= MAX_CHARACTERS:
-                    cache.put((engine.fingerprint, texts[row]), vectors[row].copy())
+                    cache.put((engine.fingerprint, side, texts[row]), vectors[row].copy())
     return vectors

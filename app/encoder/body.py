@@ -7,6 +7,7 @@ import re
 import msgspec
 
 from app.errors import ProblemError
+from app.generation.model import Side
 
 MAX_TEXTS = 256
 MAX_CHARACTERS = 8000
@@ -17,6 +18,17 @@ class EncodeRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of POST /encode."""
 
     texts: list[str]
+
+
+def parse_side(value: str | None) -> Side:
+    """What the texts are; questions unless ``value`` says otherwise. Raises: ProblemError 400."""
+    if value is None or value == "query":
+        return "query"
+    if value == "document":
+        return "document"
+    raise ProblemError(
+        400, "bad_side", f"side is query or document, not {value[:40]!r}", field="side"
+    )
 
 
 def parse_texts(body: bytes) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.errors import AskfleetError, ModelError
 from app.generation.engine import Engine
-from app.generation.model import REMEDY, Model, cpu_flags
+from app.generation.model import REMEDY, Model, Side, cpu_flags
 from app.generation.store import served
 
 log = logging.getLogger(__name__)
@@ -61,17 +61,21 @@ def _open(directory: Path, opener: Callable[[Path], Engine]) -> ServedModel:
 
 
 def self_query(engine: Engine, model: Model) -> None:
-    """Encode the artefact's probe; raises ModelError when it is not the vector recorded there."""
+    """Encode the artefact's probe; raises ModelError when a vector is not the recorded one."""
 
     def require(condition: bool, fault: str) -> None:
         if not condition:
             raise ModelError(f"model {model.fingerprint}: self-query: {fault}: {REMEDY}")
 
-    vectors = engine.encode([model.probe.text])
-    require(vectors.shape == (1, model.dim), f"shape {vectors.shape}, not (1, {model.dim})")
-    vector = vectors[0].astype(np.float64)
-    require(bool(np.isfinite(vector).all()), "a value is not finite")
-    length = float(np.linalg.norm(vector))
-    require(abs(length - 1) < UNIT, f"length {length:.4f}, not 1")
-    cosine = float(vector @ np.asarray(model.probe.vector))
-    require(cosine >= AGREEMENT, f"cosine {cosine:.5f} to the published vector")
+    expected: dict[Side, tuple[float, ...]] = {"query": model.probe.vector}
+    if model.two_sided:
+        expected["document"] = model.probe.document
+    for side, published in expected.items():
+        vectors = engine.encode([model.probe.text], side)
+        require(vectors.shape == (1, model.dim), f"shape {vectors.shape}, not (1, {model.dim})")
+        vector = vectors[0].astype(np.float64)
+        require(bool(np.isfinite(vector).all()), "a value is not finite")
+        length = float(np.linalg.norm(vector))
+        require(abs(length - 1) < UNIT, f"length {length:.4f}, not 1")
+        cosine = float(vector @ np.asarray(published))
+        require(cosine >= AGREEMENT, f"cosine {cosine:.5f} to the published vector of a {side}")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from app.generation.engines.onnx import OnnxEngine, load_tokenizer, onnx_session
 from app.generation.engines.torch import SentenceTransformersEngine
 from app.generation.engines.usem3 import PIECES, Usem3Engine
-from app.generation.model import TOKENIZER, Model, cpu_flags
+from app.generation.model import TOKENIZER, Model, Side, cpu_flags
 
 
 class Engine(Protocol):
@@ -26,8 +26,11 @@ class Engine(Protocol):
     fingerprint: str
     dim: int
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors, shape (len(texts), dim); row i depends on texts[i] only."""
+    def encode(self, texts: Sequence[str], side: Side = "query") -> NDArray[np.float32]:
+        """Unit vectors, shape (len(texts), dim); row i depends on texts[i] and ``side`` only.
+
+        ``side`` says what the texts are: questions, or the documents they are compared with.
+        """
         ...
 
 
@@ -45,7 +48,7 @@ def open_engine(directory: Path, *, threads: int = 1) -> Engine:
     if model.engine == "onnx":
         tokenizer = load_tokenizer(directory / TOKENIZER, model.max_tokens)
         return OnnxEngine(
-            onnx_session(file, threads), tokenizer, model.fingerprint, model.dim, model.prefix
+            onnx_session(file, threads), tokenizer, model.fingerprint, model.dim, model.sides
         )
     if model.engine == "usem3":
         return Usem3Engine(
@@ -54,7 +57,9 @@ def open_engine(directory: Path, *, threads: int = 1) -> Engine:
             model.fingerprint,
             model.dim,
             model.max_tokens,
-            model.prefix,
+            model.sides,
             threads=threads,
         )
-    return SentenceTransformersEngine(model, file, threads)
+    return SentenceTransformersEngine(
+        file, model.fingerprint, model.dim, model.max_tokens, model.sides, threads=threads
+    )

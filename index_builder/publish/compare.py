@@ -55,8 +55,8 @@ def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float3
 
 def retrieval(engine: Engine, labelled: Labelled) -> tuple[float, float]:
     """hit@1 and recall@10 of exact search, corpus and questions encoded by the same engine."""
-    corpus = engine.encode(labelled.corpus)
-    queries = engine.encode(labelled.queries)
+    corpus = engine.encode(labelled.corpus, "document")
+    queries = engine.encode(labelled.queries, "query")
     hits = 0
     found = 0.0
     for query, relevant in zip(queries, labelled.relevant, strict=True):
@@ -82,9 +82,15 @@ def acceptable(row: Measured, fp32: Measured) -> bool:
 def choose(rows: Sequence[Measured]) -> str:
     """The precision to serve, by RULE_LABELLED or RULE_UNLABELLED.
 
-    Raises: ModelError when the exported graph itself, in fp32, is not the model.
+    Raises: ModelError when the exported graph itself, in fp32, is not the model, or when the
+        labels say nothing: then the differences between precisions would be noise.
     """
     fp32 = next(row for row in rows if row.precision == "fp32")
+    if fp32.hit_at_1 == 0:
+        raise ModelError(
+            "no labelled question finds its text first, even in fp32 (hit@1 0): check that the "
+            "labels fit corpus and queries, or publish without --eval"
+        )
     if fp32.cosine_min < EXPORT:
         raise ModelError(
             f"the exported graph differs from the model (cosine {fp32.cosine_min:.4f} in the "

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from app.errors import ModelError
-from app.generation.files import describe, sealing, sha256_of, sync_tree
+from app.generation.files import describe, sealing, sync_tree
 from app.generation.model import (
     NAME,
     SCHEMA,
@@ -16,12 +16,15 @@ from app.generation.model import (
     Model,
     Probe,
     Request,
+    Side,
     fingerprint_of,
 )
 from index_builder.publish.candidates import PROBE, Prepared, Report, prepare_onnx, prepare_torch
 from index_builder.publish.compare import table
+from index_builder.publish.one_line import one_line
+from index_builder.publish.prompts import described
 from index_builder.publish.quantise import PRECISIONS
-from index_builder.publish.questions import EvalFiles, Questions
+from index_builder.publish.questions import EvalFiles, Questions, digest_of
 from index_builder.publish.reference import open_reference
 from index_builder.publish.source import Source, resolve
 from index_builder.publish.usem3 import prepare_usem3
@@ -62,18 +65,22 @@ def publish_model(
         raise ModelError(f"precision {precision} is not auto or one of {', '.join(PRECISIONS)}")
     found = resolve(source, revision=revision, cache=cache)
     engine = serving(found, engine, precision)
-    evidence = eval_files.digest() if eval_files else sha256_of(sample) if sample else None
+    evidence = eval_files.digest() if eval_files else digest_of(sample) if sample else None
     request = Request(found.digest(), engine, precision, evidence)
     existing = published(out, request)
     if existing is not None:
-        report(table(Model.load(existing).comparison))
+        model = Model.load(existing)
+        report(described(model))
+        report(table(model.comparison))
         return existing
     questions = Questions.read(eval_files, sample)
     report(f"loading {found.name} ({found.revision})")
-    with sealing(out) as work:
+    with one_line(f"{found.name} cannot be published to {out}"), sealing(out) as work:
         prepared = _prepare(work, found, engine, questions, precision, report)
+        model = _describe(work, found, prepared, request)
+        report(described(model))
         report(table(prepared.comparison))
-        return _seal(work, _describe(work, found, prepared, request), out)
+        return _seal(work, model, out)
 
 
 def serving(found: Source, engine: EngineKind | None, precision: str) -> EngineKind:
@@ -100,6 +107,8 @@ def _prepare(
     if engine == "usem3":
         return prepare_usem3(work, found, questions)
     reference = open_reference(found)
+    for note in reference.notes:
+        report(note)
     if engine == "onnx":
         return prepare_onnx(work, reference, questions, precision, report)
     return prepare_torch(work, found, reference, questions)
@@ -132,7 +141,11 @@ def _describe(
     prepared: Prepared,
     request: Request,
 ) -> Model:
-    vector = prepared.engine.encode([PROBE])[0]
+    def probe(side: Side) -> tuple[float, ...]:
+        vector = prepared.engine.encode([PROBE], side)[0]
+        return tuple(round(float(value), 6) for value in vector)
+
+    vector, two_sided = probe("query"), prepared.two_sided
     draft = Model(
         schema=SCHEMA,
         fingerprint="",
@@ -140,13 +153,14 @@ def _describe(
         revision=source.revision,
         dim=len(vector),
         max_tokens=prepared.max_tokens,
-        prefix=prepared.prefix,
+        prefix="" if two_sided else prepared.prompts.query.text,
         engine=prepared.kind,
         variants=(prepared.variant,),
         files=describe(work),
-        probe=Probe(PROBE, tuple(round(float(value), 6) for value in vector)),
+        probe=Probe(PROBE, vector, probe("document") if two_sided else ()),
         comparison=prepared.comparison,
         request=request,
+        prompts=prepared.prompts if two_sided else None,
     )
     return msgspec.structs.replace(draft, fingerprint=fingerprint_of(draft))
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from app.generation.model import Variant
 
 BLOCK = 128
+QUANTISED = ("MatMul", "Gemm")
 
 
 @contextmanager
@@ -50,12 +51,20 @@ def _int8(graph: Path, target: Path) -> None:
         weight_type=QuantType.QInt8,
         per_channel=True,
         reduce_range=True,  # 7 bits
-        op_types_to_quantize=["MatMul", "Gemm"],
+        op_types_to_quantize=list(QUANTISED),
     )
 
 
 _MAKERS: dict[str, Callable[[Path, Path], None]] = {"w8": _w8, "int8": _int8}
 PRECISIONS = ("fp32", *_MAKERS)
+
+
+def precisions(graph: Path) -> tuple[str, ...]:
+    """The precisions in which a graph differs; fp32 alone where it has no matrix product."""
+    import onnx
+
+    nodes = onnx.load(graph, load_external_data=False).graph.node
+    return PRECISIONS if any(node.op_type in QUANTISED for node in nodes) else ("fp32",)
 
 
 def make(graph: Path, precision: str) -> Variant:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.errors import ModelError
+from app.errors import CorpusError
 from app.generation.files import sha256_of
+from index_builder import labelled
 
 SAMPLE = 300
 LIMIT = 10_000
@@ -50,9 +49,17 @@ BUILT_IN = (
 LONG = " ".join(BUILT_IN[:20])
 
 
+def digest_of(path: Path) -> str:
+    """sha256 (hex) of a file of questions; raises CorpusError when it cannot be read."""
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class EvalFiles:
-    """Labelled questions: corpus and queries as JSONL (``id``, ``text``), qrels as TSV.
+    """Labelled questions: corpus and queries in any corpus format, qrels as TSV.
 
     ``limit`` is how many corpus texts beyond the relevant ones are searched.
     """
@@ -64,7 +71,7 @@ class EvalFiles:
 
     def digest(self) -> str:
         """sha256 (hex) over the three files and the limit."""
-        parts = [sha256_of(path) for path in (self.corpus, self.queries, self.qrels)]
+        parts = [digest_of(path) for path in (self.corpus, self.queries, self.qrels)]
         return hashlib.sha256(f"{' '.join(parts)} {self.limit}".encode()).hexdigest()
 
 
@@ -77,54 +84,29 @@ class Labelled:
     relevant: list[set[int]]
 
 
-def _records(path: Path) -> Iterator[tuple[str, str]]:
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    record = json.loads(line)
-                    text = record["text"]
-                    yield str(record.get("id", number)), str(text)
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
-                    raise ModelError(
-                        f"{path}:{number}: no JSON object with text: {error}"
-                    ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
-
-
 def read_labelled(files: EvalFiles) -> Labelled:
-    """Read labelled questions; every ``limit``-th part of the rest of the corpus distracts."""
-    qrels: dict[str, set[str]] = {}
-    for number, line in enumerate(files.qrels.read_text(encoding="utf-8").splitlines(), 1):
-        fields = line.split("\t")
-        if len(fields) != 3:
-            raise ModelError(f"{files.qrels}:{number}: not query-id, corpus-id, score")
-        if fields[2] not in {"0", "score"}:
-            qrels.setdefault(fields[0], set()).add(fields[1])
-    queries = [(key, text) for key, text in _records(files.queries) if key in qrels]
-    wanted = set().union(*(qrels[key] for key, _ in queries))
-    everything = dict(_records(files.corpus))
-    others = [key for key in everything if key not in wanted]
+    """Read labelled questions; every ``limit``-th part of the rest of the corpus distracts.
+
+    Raises: CorpusError naming the line at fault, or the first label that meets no record.
+    """
+    read = labelled.read_labelled(files.queries, files.qrels)
+    texts, bad = labelled.read_records(files.corpus)
+    hint = f" ({len(bad)} of its lines cannot be used, the first is {bad[0]})" if bad else ""
+    read.require(texts, files.corpus, hint)
+    others = [key for key in texts if key not in read.lines]
     step = max(1, len(others) // files.limit) if files.limit else len(others) + 1
-    chosen = sorted((wanted & everything.keys()) | set(others[::step][: files.limit]))
+    chosen = sorted(read.lines.keys() | set(others[::step][: files.limit]))
     rows = {key: row for row, key in enumerate(chosen)}
-    relevant = [{rows[key] for key in qrels[query] if key in rows} for query, _ in queries]
-    kept = [row for row, found in enumerate(relevant) if found]
-    if not kept:
-        raise ModelError(f"{files.qrels} names no text of {files.corpus} and {files.queries}")
     return Labelled(
-        corpus=[everything[key] for key in chosen],
-        queries=[queries[row][1] for row in kept],
-        relevant=[relevant[row] for row in kept],
+        corpus=[texts[key] for key in chosen],
+        queries=read.questions,
+        relevant=[{rows[key] for key in keys} for keys in read.relevant],
     )
 
 
 def read_sample(path: Path) -> list[str]:
-    """Up to SAMPLE texts spread over a JSONL file."""
-    texts = [text for _, text in _records(path)]
-    if not texts:
-        raise ModelError(f"{path} holds no text")
+    """Up to SAMPLE texts spread over a file of any corpus format."""
+    texts = list(labelled.read_questions(path).values())
     return texts[:: max(1, len(texts) // SAMPLE)][:SAMPLE]
 
 
@@ -141,12 +123,10 @@ class Questions:
     def read(cls, eval_files: EvalFiles | None, sample: Path | None) -> Questions:
         """Read the questions that were given, or take those built in."""
         if eval_files is not None:
-            labelled = read_labelled(eval_files)
-            described = (
-                f"{len(labelled.queries)} labelled questions over {len(labelled.corpus)} texts"
-            )
-            return cls([*labelled.queries[:SAMPLE], LONG], labelled, described, eval_files.digest())
+            asked = read_labelled(eval_files)
+            described = f"{len(asked.queries)} labelled questions over {len(asked.corpus)} texts"
+            return cls([*asked.queries[:SAMPLE], LONG], asked, described, eval_files.digest())
         if sample is not None:
             texts = read_sample(sample)
-            return cls([*texts, LONG], None, f"{len(texts)} sampled questions", sha256_of(sample))
+            return cls([*texts, LONG], None, f"{len(texts)} sampled questions", digest_of(sample))
         return cls([*BUILT_IN, LONG], None, f"{len(BUILT_IN)} built-in questions", None)

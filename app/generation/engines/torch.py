@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,35 +9,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ModelError
-from app.generation.model import Model
+from app.generation.engines.base import TextEngine
+from app.generation.model import NO_PROMPTS, Prompts, Side
 
 
-class SentenceTransformersEngine:
-    """The reference: sentence-transformers on torch, for models that cannot become a graph."""
+class SentenceTransformersEngine(TextEngine):
+    """A saved model as it is; pooling leaves the prompt out where the model itself says so."""
 
-    def __init__(self, model: Model, directory: Path, threads: int = 1) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        fingerprint: str,
+        dim: int,
+        max_tokens: int,
+        prompts: Prompts = NO_PROMPTS,
+        *,
+        threads: int = 1,
+    ) -> None:
+        super().__init__(fingerprint, dim, prompts)
         try:
             import torch
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             raise ModelError(
-                f"model {model.fingerprint} needs sentence-transformers, which is not installed "
+                f"model {fingerprint} needs sentence-transformers, which is not installed "
                 "here: pip install sentence-transformers into this virtualenv, or publish the "
                 "model with --engine onnx"
             ) from error
         torch.set_num_threads(threads)
-        self.fingerprint = model.fingerprint
-        self.dim = model.dim
         self._model: Any = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
         self._model.float().eval()
-        self._model.max_seq_length = model.max_tokens
-        self._prefix = model.prefix
+        if self._model.max_seq_length != max_tokens:
+            self._model.max_seq_length = max_tokens
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors, shape (len(texts), dim)."""
-        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
-        for row, text in enumerate(texts):
-            vectors[row] = self._model.encode(
-                self._prefix + text, prompt="", normalize_embeddings=True, show_progress_bar=False
-            )
-        return vectors
+    def _vector(self, text: str, side: Side) -> NDArray[np.float32]:
+        model = self._model
+        encode = model.encode_query if side == "query" else model.encode_document
+        vector: NDArray[np.float32] = encode(
+            text,
+            prompt=self._prompts.of(side).text,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+        )
+        return vector

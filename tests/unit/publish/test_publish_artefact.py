@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from app.errors import ModelError
-from app.generation.model import Model, Variant, cpu_flags
+from app.generation.model import Model, Prompt, Prompts, Variant, cpu_flags, fingerprint_of
 
 
 @pytest.fixture
@@ -80,6 +82,40 @@ def test_a_wrong_record_is_refused(
         Model.load(copy)
 
 
+def test_an_artefact_without_prompts_has_its_prefix_on_both_sides(copy: Path) -> None:
+    content = json.loads((copy / "model.json").read_text())
+    assert "prompts" not in content, "earlier releases read it"
+    assert "document" not in content["probe"]
+    model = replace(Model.load(copy), prefix="p: ")
+    assert (model.sides, model.two_sided) == (Prompts(Prompt("p: "), Prompt("p: ")), False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(prefix="p"), "both a prefix and prompts"),
+        (lambda c: c["probe"].pop("document"), "probe has another dimension"),
+        (lambda c: c["prompts"]["query"].update(unpooled=-1), "a prompt is too long"),
+        (lambda c: c["prompts"]["document"].update(unpooled=48), "a prompt is too long"),
+        (lambda c: c["prompts"]["document"].update(text="b"), "its content gives"),
+        (lambda c: c["prompts"].update(other={}), "unknown field `other`"),
+        (lambda c: c.update(prompts={}), "its content gives"),
+    ],
+)
+def test_wrong_prompts_are_refused(
+    copy: Path, change: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    model = Model.load(copy)
+    probe = replace(model.probe, document=model.probe.vector)
+    model = replace(model, prompts=Prompts(Prompt("q"), Prompt("d", 1)), probe=probe)
+    sealed = replace(model, fingerprint=fingerprint_of(model))
+    (copy / "model.json").write_bytes(msgspec.json.encode(sealed))
+    assert Model.load(copy) == sealed
+    edit(copy, change)
+    with pytest.raises(ModelError, match=message):
+        Model.load(copy)
+
+
 def test_broken_json_is_refused(copy: Path) -> None:
     (copy / "model.json").write_text("{")
     with pytest.raises(ModelError, match=r"model\.json is not valid"):
@@ -87,8 +123,6 @@ def test_broken_json_is_refused(copy: Path) -> None:
 
 
 def test_a_variant_needs_one_of_its_flags(artefact: Path) -> None:
-    from msgspec.structs import replace
-
     int8 = Variant("model.onnx", "int8", ("avx512_vnni", "avx_vnni"))
     w8 = Variant("model.onnx", "w8")
     model = replace(Model.load(artefact), variants=(int8, w8))
