@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import http.server
 import json
-import socket
 import socketserver
 import subprocess
 import threading
@@ -13,21 +12,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import jinja2
 import pytest
-from ansible_sources import ROOT
+from own_nginx import configure, free_port, running
 
 DEADLINE = 1
 ORIGIN = "https://widget.example:8443"
 SHORT, LONG = b"x", b"x" * 1500
 PREFLIGHT = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -83,41 +74,6 @@ class Edge:
         return answer.status, told, content
 
 
-def configuration(directory: Path, port: int, gateways: list[int], origins: list[str]) -> Path:
-    """The template with what its role gives it."""
-    loader = jinja2.FileSystemLoader(ROOT / "templates/nginx")
-    environment = jinja2.Environment(  # noqa: S701  # nginx, not HTML
-        loader=loader, trim_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    text = environment.get_template("nginx.conf.j2").render(
-        ansible_managed="test",
-        nginx_user="",
-        nginx_open_files=0,
-        nginx_run_dir=directory,
-        nginx_log_dir=directory,
-        nginx_temp_dir=directory,
-        nginx_inside=[],
-        nginx_host={
-            "edge": {"tls": False, "address": "127.0.0.1", "port": port},
-            "pools": [],
-            "exporters": {"nginx": free_port()},
-        },
-        nginx_gateways=[f"127.0.0.1:{gateway}" for gateway in gateways],
-        nginx_metrics_address="127.0.0.1",
-        nginx_rate_per_address=1000,
-        nginx_rate_per_key=1000,
-        nginx_connections_per_address=1000,
-        nginx_patience_seconds=10,
-        nginx_deadline_seconds=DEADLINE,
-        nginx_gateway_milliseconds=300,
-        nginx_requests=80,
-        nginx_cors_origins=origins,
-    )
-    path = directory / "nginx.conf"
-    path.write_text(text)
-    return path
-
-
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     directory = tmp_path_factory.mktemp("edge")
@@ -127,33 +83,20 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     gateways = [Gateway(("127.0.0.1", 0), handler) for _ in range(2)]
     for gateway in gateways:
         threading.Thread(target=gateway.serve_forever, daemon=True).start()
-    port = free_port()
-    ports = [gateway.server_address[1] for gateway in gateways]
-    path = configuration(directory, port, ports, [ORIGIN, "https://www.example.org"])
-    command = ["nginx", "-e", "stderr", "-g", "daemon off;", "-c", path]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-        try:
-            wait_for(port, process)
-            yield Edge(port, asked)
-        finally:
-            over.set()
-            process.terminate()
-            for gateway in gateways:
-                gateway.shutdown()
-                gateway.server_close()
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    ends = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            assert process.poll() is None, "nginx has ended"
-            assert time.monotonic() < ends, "nginx does not listen"
-            time.sleep(0.05)
-        else:
-            return
+    ports = {name: free_port() for name in ("pool", "edge", "metrics")}
+    config = configure(
+        directory,
+        ports,
+        [f"127.0.0.1:{gateway.server_address[1]}" for gateway in gateways],
+        nginx_deadline_seconds=DEADLINE,
+        nginx_cors_origins=[ORIGIN, "https://www.example.org"],
+    )
+    with running(config, ports["edge"]):
+        yield Edge(ports["edge"], asked)
+    over.set()
+    for gateway in gateways:
+        gateway.shutdown()
+        gateway.server_close()
 
 
 @pytest.mark.parametrize("body", [SHORT, LONG], ids=["short", "long"])
@@ -242,9 +185,11 @@ def test_a_page_can_read_every_answer(
 def test_without_origins_nothing_is_said_and_with_all_of_them_no_vary(
     tmp_path: Path, origins: list[str]
 ) -> None:
-    text = configuration(tmp_path, 80, [7000], origins).read_text()
+    ports = {"pool": 6200, "edge": 80, "metrics": 9113}
+    config = configure(tmp_path, ports, ["127.0.0.1:7000"], nginx_cors_origins=origins)
+    text = config.read_text()
     assert ("Access-Control-Allow-Origin * always" in text) == bool(origins)
     assert ("$askfleet_preflight" in text) == bool(origins)
     assert "Vary" not in text
-    done = subprocess.run(["nginx", "-t", "-c", tmp_path / "nginx.conf"], capture_output=True)
+    done = subprocess.run(["nginx", "-t", "-c", config], capture_output=True)
     assert done.returncode == 0, done.stderr
