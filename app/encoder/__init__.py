@@ -19,8 +19,8 @@ from app.encoder.models import ServedModel, load_models
 from app.encoder.slots import Slots
 from app.errors import ProblemError
 from app.generation.engine import Engine, open_engine
-from app.service.breaker import Breaker
 from app.generation.model import Side
+from app.service.breaker import Breaker
 from app.service.cache import MAX_CHARACTERS, Cache
 from app.service.caller import check_waits
 from app.service.health import json_response, new_service

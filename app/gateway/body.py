@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
 from flask import Request
 
 from app.errors import ProblemError
 from app.generation.routing import Probe
+from app.generation.text import MAX_CHARACTERS, clean
 from app.wire import CANARY_HEADER
 
-MAX_CHARACTERS = 2000
 MAX_QUERIES = 64
+# Of all questions of a request: what the smallest supported machine encodes within the default
+# deadline, whatever the language (docs/performance.md).
+MAX_TOTAL = 8000
 MAX_K = 100
 DEFAULT_K = 10
 MAX_PROBE = 9999
+MAX_NAME = 100  # of a caller's own member that an error repeats, in characters
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """A checked search: 1..64 questions of 1..2,000 characters, ``k`` 1..100."""
+    """A checked search: 1..64 clean questions of 1..2,000 characters, ``k`` 1..100."""
 
     queries: tuple[str, ...]
     k: int = DEFAULT_K
@@ -35,20 +40,41 @@ def bad(code: str, detail: str, field: str | None = None, status: int = 400) -> 
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Parse a JSON object whatever the Content-Type says; raises ProblemError 400."""
-    if not body.strip():
-        raise bad("empty_body", "the body is empty; send a JSON object")
+    """Parse a JSON object whatever the Content-Type says; raises ProblemError 400.
+
+    A byte order mark is skipped. Half of a surrogate pair stays in its string, for its member to be
+    named; msgspec would refuse the whole body.
+    """
     try:
-        text = body.decode("utf-8")
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise bad("invalid_utf8", f"the body is not UTF-8 (byte {error.start})") from error
+    if not text.strip():
+        raise bad("empty_body", "the body is empty; send a JSON object")
     try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise bad("invalid_json", f"the body is not valid JSON: {error}") from error
+        value = _JSON.decode(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise bad("invalid_json", f"the body is not valid JSON ({where})") from error
+    except RecursionError as error:
+        raise bad("invalid_json", "the body is nested too deep") from error
+    except ValueError as error:
+        raise bad("invalid_json", "the body has a number that JSON readers cannot hold") from error
     if not isinstance(value, dict):
         raise bad("invalid_json", "the body is not a JSON object")
     return value
+
+
+def _refuse(number: str) -> float:
+    raise ValueError(number)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _refuse(digits)
+
+
+_JSON = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse)
 
 
 def check_queries(value: object, field: str) -> tuple[str, ...]:
@@ -59,24 +85,33 @@ def check_queries(value: object, field: str) -> tuple[str, ...]:
         raise bad("bad_queries", f"{field} is empty", field)
     if len(value) > MAX_QUERIES:
         raise bad("too_many", f"{field} has {len(value)} questions, at most {MAX_QUERIES}", field)
-    return tuple(check_query(item, f"{field}[{place}]") for place, item in enumerate(value))
+    queries = tuple(check_query(item, f"{field}[{place}]") for place, item in enumerate(value))
+    total = sum(map(len, queries))
+    if total > MAX_TOTAL:
+        detail = (
+            f"{field} has {total:,} characters in all, at most {MAX_TOTAL:,}; "
+            "send the questions in several requests"
+        )
+        raise bad("too_much_text", detail, field, status=413)
+    return queries
 
 
 def check_query(value: object, field: str) -> str:
-    """Check one question; returns it without surrounding white space."""
+    """Check one question; returns it clean, as documents are."""
     if not isinstance(value, str):
         raise bad("bad_query", f"{field} must be a string", field)
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
         raise bad("bad_query", f"{field} holds half of a surrogate pair", field) from error
-    if len(value) > MAX_CHARACTERS:
-        raise bad(
-            "too_long", f"{field} has {len(value)} characters, at most {MAX_CHARACTERS}", field
-        )
-    if not value.strip():
+    text = clean(value)
+    if not text:
         raise bad("empty_query", f"{field} is empty", field)
-    return value.strip()
+    if len(text) > MAX_CHARACTERS:
+        raise bad(
+            "too_long", f"{field} has {len(text):,} characters, at most {MAX_CHARACTERS:,}", field
+        )
+    return text
 
 
 def check_k(value: object) -> int:
@@ -113,7 +148,7 @@ def parse_search(body: bytes) -> SearchRequest:
     value = parse_object(body)
     for name in value:
         if name not in {"queries", "k", "probe"}:
-            raise bad("unknown_field", f"{name!r} is not known: queries, k, probe", name)
+            raise _unknown(name, "queries, k, probe")
     if "queries" not in value:
         raise bad("missing_field", "queries is missing: a list of questions", "queries")
     return SearchRequest(
@@ -130,10 +165,11 @@ def parse_query_string(query: bytes) -> SearchRequest:
     for name, value in parse_qsl(
         query.decode("latin-1"), keep_blank_values=True, encoding="latin-1"
     ):
-        args.setdefault(_utf8(name, None), _utf8(value, name))
+        known = _utf8(name, None)
+        args.setdefault(known, _utf8(value, known))
     for name in args:
         if name not in {"q", "k", "probe", "cache"}:
-            raise bad("unknown_field", f"{name!r} is not known: q, k, probe, cache", name)
+            raise _unknown(name, "q, k, probe, cache")
     if "q" not in args:
         raise bad("missing_field", "q is missing: the question", "q")
     k, probe = args.get("k", str(DEFAULT_K)), args.get("probe", "auto")
@@ -152,12 +188,19 @@ def may_remember(request: Request) -> bool:
     return told == "1" and CANARY_HEADER not in request.headers
 
 
+def _unknown(name: str, known: str) -> ProblemError:
+    """Names a caller's own word, cut short, in what UTF-8 can write."""
+    shown = name[:MAX_NAME].encode("utf-8", "backslashreplace").decode()
+    return bad("unknown_field", f"{shown!r} is not known: {known}", shown)
+
+
 def _utf8(latin: str, field: str | None) -> str:
     try:
         return latin.encode("latin-1").decode("utf-8")
     except UnicodeDecodeError as error:
-        what = field or "the name of a parameter"
-        raise bad("invalid_utf8", f"{what} is not UTF-8 (byte {error.start})", field) from error
+        what = (field or "the name of a parameter")[:MAX_NAME]
+        detail = f"{what} is not UTF-8 (byte {error.start})"
+        raise bad("invalid_utf8", detail, field and field[:MAX_NAME]) from error
 
 
 def _whole(value: object) -> int | None:

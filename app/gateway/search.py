@@ -97,7 +97,7 @@ class Searcher:
             remember: whether answers may come from, and go into, what is remembered.
 
         Raises: ProblemError 503 when the encoder, or every shard asked, does not answer; 502 when
-            this gateway reaches no pool; 504 when the deadline has passed.
+            this gateway reaches no pool; 504 when the deadline has passed before any shard answered.
         """
         start = time.perf_counter()
         keys = [(question, wanted.k, wanted.probe) for question in wanted.queries]
@@ -167,6 +167,7 @@ class Searcher:
         # The last is asked by this thread, which would only wait: most questions ask one or two.
         others = {shard: self._executor.submit(ask, shard) for shard in shards[:-1]}
         answers: dict[int, dict[int, list[ShardHit]] | None] = {}
+        spent: ProblemError | None = None
         for shard in reversed(shards):
             try:
                 hits = others[shard].result() if shard in others else ask(shard)
@@ -177,6 +178,9 @@ class Searcher:
             except (UpstreamError, ProblemError) as error:
                 log.warning("shard %d: %s", shard, error)
                 answers[shard] = None
+                spent = error if isinstance(error, ProblemError) else spent
+        if spent and not any(answer is not None for answer in answers.values()):
+            raise spent
         return answers
 
 

@@ -37,6 +37,7 @@ PAUSE = 0.1
 # What a replica answers in milliseconds: where it says nothing, nginx soon asks another.
 QUICK_BYTES = 1000
 QUICK_QUESTIONS = 8
+DEADLINE = "deadline"
 # Another replica may have loaded what this one has not. nginx cannot ask it: it does not retry 409.
 NOT_LOADED = frozenset({"generation_not_loaded", "model_not_loaded"})
 
@@ -54,12 +55,17 @@ class Call:
         """Seconds left; raises ProblemError 504 when none are."""
         left = self.ends - time.monotonic()
         if left <= 0:
-            raise ProblemError(504, "deadline", "the question's time is up", retry_after=1)
+            raise spent()
         return left
 
     def quick(self) -> Call:
         """The same, of what is answered in milliseconds."""
         return Call(self.ends, {**self.headers, QUICK_HEADER: "1"})
+
+
+def spent() -> ProblemError:
+    """The request's time is up. 504, which nginx does not retry: it would take as long again."""
+    return ProblemError(504, DEADLINE, "the request's time is up", retry_after=1)
 
 
 class ShardHit(msgspec.Struct, frozen=True):
@@ -117,7 +123,7 @@ class Upstream:
     def _ask(self, pool: str, target: str, body: bytes, call: Call, *, quick: bool) -> Answer:
         """Ask a pool; while its replicas say only that they restart, ask again.
 
-        Raises: UpstreamError, when no replica answers 200.
+        Raises: UpstreamError, when no replica answers 200; ProblemError 504, when time is up.
         """
         patience = time.monotonic() + PATIENCE - PAUSE
         while True:
@@ -148,7 +154,7 @@ class Upstream:
             for replica in range(error.replicas):
                 try:
                     return self._post(pool, f"/replica/{replica}{target}", body, call)
-                except (UpstreamError, ProblemError) as another:
+                except UpstreamError as another:
                     log.info("asked in vain: %s", another)
             raise
 
@@ -159,12 +165,15 @@ class Upstream:
         try:
             answer = self._transport.post(pool, target, body, headers, left)
         except TimeoutError as error:
+            call.left()
             raise UpstreamError(f"{url}: {type(error).__name__}") from error
         except (OSError, HTTPException) as error:
             raise PoolsGoneError(f"{url}: {type(error).__name__}") from error
         if answer.status != 200:
             code = _code(answer.body)
             text = f"{url}: {answer.status} {code}"
+            if answer.status == 504 and code == DEADLINE:
+                raise spent()
             if answer.status == 409 and code in NOT_LOADED:
                 raise NotLoadedError(text, _replicas(answer.headers))
             if "503" in answer.headers.get(TRIED_HEADER, ""):

@@ -54,6 +54,7 @@ def new_service(
         describe: more members for /health, e.g. generations and documents.
     """
     app = Flask(f"askfleet.{name}", static_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # 405 as any other method that is not there
     app.extensions["askfleet.lifecycle"] = lifecycle
     metrics = Metrics(State(config, lifecycle, describe))
     app.extensions["askfleet.metrics"] = metrics

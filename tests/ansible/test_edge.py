@@ -25,6 +25,15 @@ FILES = {"askfleet_tls": "files", "askfleet_tls_certificate": "c.pem", "askfleet
         ({"askfleet_api_keys": [{"sha256": "0" * 64}]}, ["[0]", "name"]),
         ({"askfleet_api_keys": [GOOD, {**GOOD, "sha256": "7"}]}, ["[1]", "(a)", "sha256sum"]),
         ({"askfleet_api_keys": [GOOD, GOOD]}, ["a: named twice"]),
+        ({"askfleet_cors_origins": ["*"]}, []),
+        ({"askfleet_cors_origins": ["https://a.example", "http://[::1]:3000", "app://x"]}, []),
+        ({"askfleet_cors_origins": ["https://a.example", "*"]}, ["[1]", "leave out"]),
+        ({"askfleet_cors_origins": ["https://a.example/"]}, ["[0]", "https://a.example/", "slash"]),
+        ({"askfleet_cors_origins": ["a.example"]}, ["[0]", "a.example", "scheme"]),
+        ({"askfleet_cors_origins": ["https://A.example"]}, ["[0]", "is not an origin"]),
+        ({"askfleet_cors_origins": ['https://a";return 200;']}, ["[0]", "is not an origin"]),
+        ({"askfleet_cors_origins": ["null"]}, ["[0]", "null"]),
+        ({"askfleet_cors_origins": ["https://a.example:443"]}, ["[0]", "without :443"]),
     ],
 )
 def test_a_mistake_names_the_variable(variables: dict[str, Any], words: list[str]) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,12 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import msgspec
 import numpy as np
 import pytest
 import requests
-from ansible_sources import ROOT
+from own_nginx import configure, free_port, running
 from scraped import Scraped
 
 from app.gateway.connections import Connections
@@ -78,57 +76,13 @@ def replicas() -> Iterator[list[Replica]]:
         server.server_close()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
-
-
 @pytest.fixture
 def ports(replicas: list[Replica], tmp_path: Path) -> Iterator[dict[str, int]]:
     """nginx as on a host that is edge and gateway; the ports of pool, edge and metrics."""
     ports = {"pool": free_port(), "edge": free_port(), "metrics": free_port()}
     addresses = [replica.address for replica in replicas]
-    loader = jinja2.FileSystemLoader(ROOT / "templates/nginx")
-    template = jinja2.Environment(
-        loader=loader,
-        trim_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701  # no HTML
-    ).get_template("nginx.conf.j2")
-    text = template.render(
-        ansible_managed="a test",
-        nginx_user="root",
-        nginx_run_dir=tmp_path,
-        nginx_log_dir=tmp_path,
-        nginx_temp_dir=tmp_path,
-        nginx_deadline_seconds=5,
-        nginx_replica_milliseconds=300,
-        nginx_gateway_milliseconds=300,
-        nginx_open_files=0,
-        nginx_requests=4,
-        nginx_rate_per_address=1000,
-        nginx_rate_per_key=1000,
-        nginx_connections_per_address=100,
-        nginx_patience_seconds=10,
-        nginx_inside=["127.0.0.1"],
-        nginx_gateways=addresses,
-        nginx_host={
-            "pools": [{"name": "shard-0", "port": ports["pool"], "replicas": addresses}],
-            "edge": {"address": "127.0.0.1", "port": ports["edge"], "tls": False},
-            "exporters": {"nginx": ports["metrics"]},
-        },
-        nginx_metrics_address="127.0.0.1",
-    )
-    config = tmp_path / "nginx.conf"
-    config.write_text(text)
-    command = ["nginx", "-c", config, "-e", tmp_path / "error.log", "-g", "daemon off;"]
-    with subprocess.Popen(command) as nginx:
-        ends = time.monotonic() + 10
-        while socket.socket().connect_ex(("127.0.0.1", ports["edge"])):
-            assert time.monotonic() < ends, "nginx does not listen"
-            time.sleep(0.05)
+    with running(configure(tmp_path, ports, addresses), ports["edge"]):
         yield ports
-        nginx.terminate()
 
 
 class Log:

@@ -96,6 +96,9 @@ def test_the_generations_own_canaries_pass(stack: Stack):
         ("/v1/search", b'{"queries": ["a"], "k": 0}', None, 400, "k"),
         ("/v1/search?q=a&k=101", None, None, 400, "k"),
         ("/process", None, "GET", 405, None),
+        ("/process", None, "OPTIONS", 405, None),
+        ("/livez", None, "OPTIONS", 405, None),
+        ("/v1/search", None, "TRACE", 405, None),
         ("/v1/nothing", None, None, 404, None),
         ("/nothing", None, None, 404, None),
         ("/process", b" " * (2 << 20), None, 413, None),
@@ -109,8 +112,23 @@ def test_errors_are_problems(path, body, method, status, field):
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json["status"] == status
     assert {"type", "title", "detail", "code"} <= answer.json.keys()
+    assert ("allow" in answer.headers) == (status == 405)
+    assert "OPTIONS" not in answer.headers.get("allow", "")
+    assert "access-control-allow-origin" not in answer.headers
     if field:
         assert answer.json["field"] == field
+
+
+def test_the_most_text_that_a_request_may_have_is_answered():
+    """64 questions of 125 characters: within the deadline wherever the fleet may run."""
+    words = "how do you turn on an iphone when its screen is dark and nothing happens "
+    heavy = [(words * 3)[place : place + 124].strip().ljust(125, "?") for place in range(64)]
+    body = json.dumps({"queries": heavy, "k": 1}).encode()
+    assert len(ask("/v1/search?cache=0", body).json["queries"]) == 64
+    more = json.dumps({"queries": [*heavy[:-1], heavy[-1] + "?"], "k": 1}).encode()
+    refused = ask("/v1/search?cache=0", more)
+    assert (refused.status, refused.json["code"]) == (413, "too_much_text")
+    assert "8,001 characters" in refused.json["detail"]
 
 
 def test_a_header_that_is_too_long_is_a_problem():

@@ -81,6 +81,33 @@ def test_a_dead_encoder_is_a_503_with_retry_after(stack: Stack):
     until(lambda: ask(SEARCH, BODY), lambda answer: answer.status == 200)
 
 
+def test_a_spent_deadline_is_one_504_and_nobody_else_is_asked(stack: Stack):
+    """The encoder takes the request and says nothing: neither pool nor edge asks again."""
+    body = json.dumps({"queries": [f"question {n} about dogs" for n in range(60)]}).encode()
+    pid = stack.pid("encoder")
+    pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    for one in pids:
+        os.kill(one, signal.SIGSTOP)
+    begun = time.monotonic()
+    try:
+        late = ask(SEARCH, body, headers={"X-Request-ID": "late-1"})
+    finally:
+        for one in pids:
+            os.kill(one, signal.SIGCONT)
+    assert (late.status, late.json["code"]) == (504, "deadline")
+    assert int(late.headers["retry-after"]) >= 1
+    assert 4.5 < time.monotonic() - begun < 8
+    lines = [
+        json.loads(line)
+        for path in stack.directory.rglob("access.log")
+        for line in path.read_text().splitlines()
+        if "late-1" in line
+    ]
+    tried = {line["server"]: line["upstream"].count(":") for line in lines}
+    assert tried == {"edge": 1, "encoder": 1}
+    until(lambda: ask(SEARCH, body), lambda answer: answer.status == 200)
+
+
 def test_sigterm_finishes_what_is_in_flight(stack: Stack):
     """Questions that are under way when the gateway is told to stop are answered."""
     url, statuses = stack.service("gateway"), []

@@ -209,6 +209,22 @@ def test_a_question_in_a_url_may_be_as_long_as_the_edge_lets_it(edge: Target):
         one_problem(answers, 400, 414)
 
 
+@pytest.mark.parametrize("name", ["edge", "gateway"])
+def test_a_question_in_a_url_need_not_be_escaped(stack: Stack, name: str):
+    """curl sends the bytes that are typed."""
+    target = Target(stack, name)
+    found = []
+    for letter in ("é", "%C3%A9", "e%CC%81"):
+        line = f"GET /v1/search?cache=0&k=3&q=caf{letter}?"
+        head = f"{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+        [(status, _, body)] = exchange(target.port, head)
+        assert status == 200, body
+        found.append(json.loads(body)["queries"])
+    assert found[0] == found[1] == found[2]
+    latin = b"GET /v1/search?q=caf\xe9 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    assert one_problem(exchange(target.port, latin), 400)["code"] == "invalid_utf8"
+
+
 def test_vectors_that_are_no_numbers(stack: Stack):
     target = Target(stack, "shard-0")
     for number in (b"\x00\x00\xc0\x7f", b"\x00\x00\x80\x7f", b"\x00\x00\x80\xff"):

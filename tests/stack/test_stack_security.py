@@ -16,6 +16,7 @@ from stack_processes import HTTPS_PORT, PORT, Answer, Stack
 
 BODY = json.dumps({"queries": ["how do vaccines work"], "k": 1}).encode()
 KEY, OTHER = "k-" + "a1" * 20, "k-" + "b2" * 20
+ORIGIN = "https://widget.example:8443"
 OUTSIDE = "127.0.0.2"  # nginx takes 127.0.0.1 for the fleet's own
 SETTINGS = {
     "askfleet_tls": "self-signed",
@@ -23,6 +24,7 @@ SETTINGS = {
         {"name": name, "sha256": hashlib.sha256(key.encode()).hexdigest()}
         for name, key in (("first", KEY), ("second", OTHER))
     ],
+    "askfleet_cors_origins": ["https://www.example.org", ORIGIN],
     "askfleet_rate_per_address": 40,
     "askfleet_rate_per_key": 10,
     "nginx_patience_seconds": 1,
@@ -248,3 +250,106 @@ def test_a_client_that_never_ends_is_hung_up_on(stack: Stack, part):
             while slow.recv(1000):
                 pass
         assert 0.5 < time.monotonic() - begun < 5
+
+
+PREFLIGHT = {
+    "Origin": ORIGIN,
+    "Access_Control_Request_Method": "POST",
+    "Access_Control_Request_Headers": "authorization,content-type",
+}
+
+
+@pytest.mark.parametrize("path", ["/process", "/v1/search?cache=0", "/health"])
+def test_a_preflight_brings_no_key_and_is_answered(stack: Stack, path):
+    quiet()
+    answer = ask(stack, "OPTIONS", path, **PREFLIGHT)
+    assert (answer.status, answer.body) == (204, b"")
+    told = answer.headers
+    assert told["access-control-allow-origin"] == ORIGIN
+    assert told["access-control-allow-methods"] == "GET, POST"
+    allowed = told["access-control-allow-headers"].lower().split(", ")
+    assert {"authorization", "content-type", "x-api-key"} <= set(allowed)
+    assert int(told["access-control-max-age"]) > 0
+    assert told["vary"] == "Origin"
+    assert told["x-request-id"]
+    assert told["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "left_out", [{"Origin": "https://other.example"}, {"Origin": f"{ORIGIN}.evil.example"},
+                 {"Origin": "null"}, {"Origin": ""}, {"Access_Control_Request_Method": ""}],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_preflight_of_a_known_origin_is_a_method_as_any(stack: Stack, left_out):
+    quiet()
+    headers = {name: value for name, value in {**PREFLIGHT, **left_out}.items() if value}
+    answer = ask(stack, "OPTIONS", "/livez", **headers)
+    assert (answer.status, answer.json["code"]) == (405, "method_not_allowed")
+    known = headers.get("Origin") == ORIGIN
+    assert ("access-control-allow-origin" in answer.headers) == known
+    assert "access-control-allow-methods" not in answer.headers
+    assert ask(stack, "OPTIONS", "/preflight", **headers).status == 404
+
+
+def test_a_page_can_read_every_answer_errors_included(stack: Stack):
+    """Of the gateways, of nginx, and of limits; an unknown origin's page can read none."""
+    quiet()
+    key = {"X_API_Key": OTHER}
+    huge = b"x" * (2 << 20)
+    asked = [
+        ("POST", "/v1/search", BODY, key, 200),
+        ("GET", "/livez", None, {}, 200),
+        ("POST", "/v1/search", b"{", key, 400),
+        ("POST", "/v1/search", BODY, {}, 401),
+        ("POST", "/v1/search", BODY, {"X_API_Key": "wrong"}, 403),
+        ("GET", "/nothing", None, {}, 404),
+        ("GET", "/process", None, key, 405),
+        ("POST", "/v1/search", huge, key, 413),
+    ]
+    for method, path, body, headers, status in asked:
+        answer = ask(stack, method, path, body, Origin=ORIGIN, **headers)
+        assert answer.status == status, (path, answer.body)
+        assert answer.headers["access-control-allow-origin"] == ORIGIN, status
+        assert "Retry-After" in answer.headers["access-control-expose-headers"]
+        assert answer.headers["vary"] == "Origin"
+    quiet()
+    for origin in ("https://other.example", None):
+        headers = {"Origin": origin} if origin else {}
+        answer = ask(stack, "GET", "/livez", **headers)
+        assert "access-control-allow-origin" not in answer.headers
+        assert answer.headers["vary"] == "Origin"
+    quiet()
+    refused = [one for one in statuses(stack, 120, "/livez", Origin=ORIGIN) if one.status == 429]
+    assert refused[0].headers["access-control-allow-origin"] == ORIGIN
+    quiet()
+    plain = ask(stack, "GET", "/livez", tls=False, Origin=ORIGIN)
+    assert (plain.status, plain.headers["access-control-allow-origin"]) == (308, ORIGIN)
+
+
+def test_a_page_is_told_that_the_fleet_is_not_there(stack: Stack):
+    quiet()
+    flag = stack.drain_file("gateway")
+    flag.touch()
+    try:
+        answer = ask(stack, "GET", "/livez", Origin=ORIGIN)
+        assert answer.status == 200
+        answer = search(stack, X_API_Key=KEY, Origin=ORIGIN)
+        assert answer.status in (502, 503)
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+    finally:
+        flag.unlink()
+    time.sleep(2.5)  # nginx leaves alone who failed for 2 s
+
+
+def test_every_origin_may_be_let_in(stack: Stack):
+    stack.succeed("-e", json.dumps({**SETTINGS, "askfleet_cors_origins": ["*"]}))
+    try:
+        quiet()
+        for headers in ({}, {"Origin": "https://anybody.example"}):
+            answer = ask(stack, "GET", "/livez", **headers)
+            assert answer.headers["access-control-allow-origin"] == "*"
+            assert "vary" not in answer.headers
+        preflight = {**PREFLIGHT, "Origin": "null"}
+        assert ask(stack, "OPTIONS", "/process", **preflight).status == 204
+    finally:
+        stack.succeed("-e", json.dumps(SETTINGS))

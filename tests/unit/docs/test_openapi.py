@@ -9,11 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from local_fleet import LocalFleet, start_fleet
 from small_generations import build_small
 
 from app.gateway import API_DOCUMENT, KEYED, body
+from app.generation.text import clean
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/api.md").read_text()
@@ -60,7 +63,7 @@ def test_the_routes_are_those_of_the_gateway_that_the_edge_lets_through(fleet: L
     served = {
         (rule.rule, method)
         for rule in fleet.gateway.application.url_map.iter_rules()
-        for method in rule.methods - {"HEAD", "OPTIONS"}
+        for method in rule.methods - {"HEAD"}
         if let_through(rule.rule)
     }
     assert described == served
@@ -69,9 +72,20 @@ def test_the_routes_are_those_of_the_gateway_that_the_edge_lets_through(fleet: L
 def test_the_limits_are_those_of_the_parser() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     assert schemas["Question"]["maxLength"] == body.MAX_CHARACTERS
+    assert f"{body.MAX_TOTAL:,} characters" in schemas["Questions"]["description"]
+    assert f"{body.MAX_TOTAL:,} characters" in PAGE
     assert schemas["Questions"]["maxItems"] == body.MAX_QUERIES
     assert (schemas["K"]["maximum"], schemas["K"]["default"]) == (body.MAX_K, body.DEFAULT_K)
     assert schemas["Probe"]["oneOf"][1]["maximum"] == body.MAX_PROBE
+
+
+@given(
+    st.text()
+    | st.text("a \u00a0\u200b\u200d\ufe0f\u00ad\x00\x85\u3164\u17b5\U000e0041\U0001bca0\ufff1")
+)
+def test_the_pattern_of_a_question_is_what_the_parser_finds_empty(text: str) -> None:
+    pattern = DOCUMENT["components"]["schemas"]["Question"]["pattern"]
+    assert bool(re.search(pattern, text)) == bool(clean(text))
 
 
 def codes_of(response: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -214,6 +214,24 @@ def test_a_deadline_that_passes_among_the_shards_is_a_missing_shard(
     assert result.queries[0].missing == [1]
 
 
+def test_a_deadline_that_passes_before_any_shard_answers_is_504(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not 503, which the edge would ask of every other gateway at full length."""
+    searcher, fleet = four(pool)
+
+    def late(shard: int, *_: Any) -> list[list[ShardHit]]:
+        if shard == 1:
+            raise ProblemError(504, "deadline", "the request's time is up")
+        raise UpstreamError("shard: 502")
+
+    monkeypatch.setattr(fleet, "search", late)
+    for probe in ("all", 1):
+        with pytest.raises(ProblemError) as caught:
+            searcher.search(SearchRequest(("south",), probe=probe), call())
+        assert (caught.value.status, caught.value.code) == (504, "deadline")
+
+
 def test_no_encoder_is_unavailable(pool: ThreadPoolExecutor) -> None:
     searcher, fleet = four(pool)
     fleet.encoder_broken = True

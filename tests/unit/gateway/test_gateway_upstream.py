@@ -230,9 +230,10 @@ def test_replicas_are_asked_within_the_deadline(server: Pool, upstream: Upstream
 
     server.answer = not_loaded()
     server.answers["/replica/0/encode"] = slow
-    with pytest.raises(UpstreamError, match="409 generation_not_loaded"):
+    with pytest.raises(ProblemError) as caught:
         upstream.encode(("a",), MODEL, 4, call(0.3))
     release.set()
+    assert (caught.value.status, caught.value.code) == (504, "deadline")
     assert paths(server) == ["/encode", "/replica/0/encode"]
 
 
@@ -377,7 +378,7 @@ def test_nobody_there_is_an_upstream_error(server: Pool) -> None:
         Upstream(Connections(1.0), url, ()).encode(("a",), MODEL, 4, call())
 
 
-def test_an_answer_too_late_is_given_up(server: Pool, upstream: Upstream) -> None:
+def test_an_answer_too_late_is_a_spent_deadline(server: Pool, upstream: Upstream) -> None:
     release = threading.Event()
 
     def slow() -> Answer:
@@ -385,9 +386,18 @@ def test_an_answer_too_late_is_given_up(server: Pool, upstream: Upstream) -> Non
         return 200, {}, b""
 
     server.answer = slow
-    with pytest.raises(UpstreamError, match="TimeoutError"):
+    with pytest.raises(ProblemError) as caught:
         upstream.encode(("a",), MODEL, 4, call(0.05))
     release.set()
+    assert (caught.value.status, caught.value.code) == (504, "deadline")
+
+
+def test_an_encoders_spent_deadline_is_the_requests(server: Pool, upstream: Upstream) -> None:
+    server.answer = lambda: (504, {"Askfleet-Tried": "504"}, b'{"code":"deadline"}')
+    with pytest.raises(ProblemError) as caught:
+        upstream.encode(("a" * 2000,), MODEL, 4, call())
+    assert (caught.value.status, caught.value.code) == (504, "deadline")
+    assert len(server.requests) == 1
 
 
 def test_without_time_left_nobody_is_asked(server: Pool, upstream: Upstream) -> None:

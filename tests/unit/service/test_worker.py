@@ -6,6 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.http.errors import InvalidRequestLine
+from gunicorn.http.parser import RequestParser
 
 from app.service.breaker import Breaker
 from app.service.lifecycle import Lifecycle
@@ -49,3 +52,17 @@ def test_sigterm_while_it_loads_ends_it() -> None:
     stopping = worker(None)
     stopping.handle_exit(signal.SIGTERM, None)
     assert not stopping.alive
+
+
+@pytest.mark.parametrize("query", ["q=é", "q=%C3%A9", "q=日本&k=1"])
+def test_a_url_may_have_plain_utf8(query: str) -> None:
+    request = f"GET /v1/search?{query} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    parsed = next(RequestParser(Config(), [request], ("127.0.0.1", 1)))
+    assert parsed.query.encode("latin-1") == query.encode()
+
+
+@pytest.mark.parametrize("byte", [b"\x01", b"\x7f", b"\t", b"\x00"])
+def test_a_url_may_have_no_control_characters(byte: bytes) -> None:
+    request = b"GET /v1/search?q=a" + byte + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+    with pytest.raises(InvalidRequestLine):
+        next(RequestParser(Config(), [request], ("127.0.0.1", 1)))
