@@ -97,7 +97,7 @@ class Searcher:
             remember: whether answers may come from, and go into, what is remembered.
 
         Raises: ProblemError 503 when the encoder, or every shard asked, does not answer; 502 when
-            this gateway reaches no pool; 504 when the deadline has passed before any shard answered.
+            this gateway reaches no pool; 504 when the time was up before any shard answered.
         """
         start = time.perf_counter()
         keys = [(question, wanted.k, wanted.probe) for question in wanted.queries]
