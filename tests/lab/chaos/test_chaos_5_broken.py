@@ -21,7 +21,7 @@ def served() -> str:
 
 def restart() -> None:
     """So that nothing has been read but what a start reads."""
-    run_on(HOST, "systemctl", "restart", "askfleet-shard@*")
+    run_on(HOST, "systemctl", "restart", "askfleet-shard@*.service")
     until_well()
 
 
