@@ -121,7 +121,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         named = path.parent.resolve().name
         require(
             named == self.id or not ID_PATTERN.fullmatch(named),
-            f"the directory is named {named}, but holds {self.id}",
+            f"the directory is named {named}, but holds generation {self.id}",
         )
         require(
             [shard.shard for shard in self.shards] == list(range(len(self.shards))),
