@@ -44,10 +44,10 @@ def point_links(directory: Path, to: dict[str, str]) -> None:
         new.replace(link)
 
 
-def health(url: str, timeout: float = 5.0) -> dict:
+def health(url: str, timeout: float = 5.0, path: str = "/health") -> dict:
     """Return what /health says, past a drain flag; `status` is "silent" where nobody answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(f"{url}/health", headers=CANARY)  # noqa: S310  # our own http://
+    request = urllib.request.Request(f"{url}{path}", headers=CANARY)  # noqa: S310  # our own http://
     try:
         with opener.open(request, timeout=timeout) as answer:
             code, text = answer.status, answer.read()
