@@ -100,6 +100,19 @@ def test_another_process_on_a_services_port_is_not_that_service(
             restart.wait([service], lambda _, told: told["status"] == "ok", 0.2)
 
 
+def test_a_unit_must_have_its_ports_itself(host: FakeHost, port: int) -> None:
+    """Nginx, reloaded with a port that another process has, keeps its old ones and says ok."""
+    unit = host.root / "units/nginx.service.pid"
+    given = {"unit": "nginx.service", "ports": [port], "url": f"http://127.0.0.1:{port}"}
+    unit.write_text(str(os.getpid()))
+    assert not run_module("askfleet_answers", **given, seconds=0).get("failed")
+    unit.write_text(str(STRANGER))
+    told = run_module("askfleet_answers", **given, seconds=0)["msg"]
+    assert f"nginx.service does not listen on port {port}" in told
+    assert f"(process {os.getpid()})" in told
+    assert not run_module("askfleet_answers", **given, seconds=0, check=True).get("failed")
+
+
 # --- the stack -----------------------------------------------------------------------------------
 
 

@@ -71,10 +71,10 @@ def _kept(link: Path) -> Path:
     return link.with_name(f".{link.name}.before")
 
 
-def health(url: str, timeout: float = 5.0) -> dict:
+def health(url: str, timeout: float = 5.0, path: str = "/health") -> dict:
     """Return what /health says, past a drain flag; `status` is "silent" where nobody answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(f"{url}/health", headers=CANARY)  # noqa: S310  # our own http://
+    request = urllib.request.Request(f"{url}{path}", headers=CANARY)  # noqa: S310  # our own http://
     try:
         with opener.open(request, timeout=timeout) as answer:
             code, text = answer.status, answer.read()

@@ -11,15 +11,21 @@ _LISTEN = "0A"
 _LOCAL = frozenset({"0100007F", "00000000", "0" * 32})
 
 
-def sockets(port: int) -> set[str]:
-    """Return the sockets that listen on a TCP port of loopback, as /proc/*/fd names them."""
+def sockets(port: int, *, anywhere: bool = False) -> set[str]:
+    """Return the sockets that listen on a TCP port, as /proc/*/fd names them.
+
+    Args:
+        port: the port.
+        anywhere: also those on other addresses than loopback's.
+    """
     found = set()
     for table in ("tcp", "tcp6"):
         with suppress(FileNotFoundError):  # a kernel without IPv6
             for line in (PROC / "net" / table).read_text(encoding="ascii").splitlines()[1:]:
                 fields = line.split()
                 address, _, number = fields[1].partition(":")
-                if fields[3] == _LISTEN and int(number, 16) == port and address in _LOCAL:
+                near = anywhere or address in _LOCAL
+                if fields[3] == _LISTEN and int(number, 16) == port and near:
                     found.add(f"socket:[{fields[9]}]")
     return found
 
@@ -28,6 +34,11 @@ def holds(process: int, port: int) -> bool:
     """Whether a process, and nobody else, listens on a TCP port of loopback."""
     listening = sockets(port)
     return bool(listening) and listening <= _open(process)
+
+
+def has(process: int, port: int) -> bool:
+    """Whether a process listens on a TCP port of any address."""
+    return bool(sockets(port, anywhere=True) & _open(process))
 
 
 def owner(port: int) -> str:
