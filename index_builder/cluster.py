@@ -43,17 +43,19 @@ class Clusters:
 
 
 def cluster_count(documents: int, shards: int) -> int:
-    """How many clusters to make: 128 a shard, fewer for a small corpus, at least one a shard."""
-    return max(shards, min(shards * CLUSTERS_PER_SHARD, documents // MIN_PER_CLUSTER))
+    """How many clusters to make: 128 a shard, fewer for a small corpus; at least one a shard.
+
+    Never more than documents.
+    """
+    wanted = max(shards, min(shards * CLUSTERS_PER_SHARD, documents // MIN_PER_CLUSTER))
+    return min(wanted, documents)
 
 
 def cluster(vectors: NDArray[np.float32], count: int, seed: int) -> Clusters:
-    """Cluster unit vectors (n, dim) into at most ``count`` clusters.
+    """Cluster unit vectors (n, dim) into at most ``count`` clusters, at most n.
 
-    Raises: BuildError when there are fewer documents than clusters.
+    As many as there are distinct vectors, if those are fewer.
     """
-    if len(vectors) < count:
-        raise BuildError(f"{len(vectors)} documents cannot fill {count} shards: use fewer shards")
     kmeans = faiss.Kmeans(
         vectors.shape[1],
         count,

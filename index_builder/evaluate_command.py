@@ -94,9 +94,13 @@ def _print_row(name: str, replayed: Replayed, labelled: Labelled, truth: Sample)
 
 
 def against_exact(answers: list[list[Hit]], truth: NDArray[np.int64]) -> tuple[float, float, int]:
-    """Recall@1 and @10 against exact search (ordinals (m, 10)), and how many lists are equal."""
+    """Recall@1 and @10 against exact search (ordinals (m, 10)), and how many lists are equal.
+
+    An ordinal of -1 is a place that a small corpus leaves empty.
+    """
     first = ten = same = 0.0
-    for hits, right in zip(answers, truth.tolist(), strict=True):
+    for hits, row in zip(answers, truth.tolist(), strict=True):
+        right = [ordinal for ordinal in row if ordinal >= 0]
         got = [hit.row.ordinal for hit in hits]
         first += got[:1] == right[:1]
         ten += len(set(got) & set(right)) / len(right)
@@ -107,4 +111,4 @@ def against_exact(answers: list[list[Hit]], truth: NDArray[np.int64]) -> tuple[f
 def _ids(documents: Path, ordinals: NDArray[np.int64]) -> list[list[str]]:
     with closing(sqlite3.connect(documents)) as connection:
         names: dict[int, str] = dict(connection.execute("SELECT ordinal, id FROM documents"))
-    return [[names[ordinal] for ordinal in row] for row in ordinals.tolist()]
+    return [[names[ordinal] for ordinal in row if ordinal >= 0] for row in ordinals.tolist()]
