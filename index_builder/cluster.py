@@ -105,12 +105,21 @@ def assign(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> Clus
     return Clusters(centroids[used], labels, _affinity(labels, renumber[second], len(used)))
 
 
-def kept(vectors: NDArray[np.float32], labels: NDArray[np.int32]) -> Clusters:
-    """Keep given clusters (0..c-1, none empty); their centroids are their members' means."""
+def kept(
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    centres: NDArray[np.float32] | None = None,
+) -> Clusters:
+    """Keep given clusters (0..c-1, none empty).
+
+    Their centroids are ``centres`` (c, dim), or without them their members' means.
+    """
     count = int(labels.max()) + 1
-    sums = np.zeros((count, vectors.shape[1]), dtype=np.float64)
-    np.add.at(sums, labels, vectors)
-    centroids = normalised(sums.astype(np.float32))
+    if centres is None:
+        sums = np.zeros((count, vectors.shape[1]), dtype=np.float64)
+        np.add.at(sums, labels, vectors)
+        centres = sums.astype(np.float32)
+    centroids = normalised(centres)
     second = np.empty(len(vectors), dtype=np.int32)
     for start in range(0, len(vectors), CHUNK):
         scores = vectors[start : start + CHUNK] @ centroids.T

@@ -38,6 +38,7 @@ class Layout:
 def lay_out(
     vectors: NDArray[np.float32],
     labels: NDArray[np.int32] | None,
+    centres: NDArray[np.float32] | None = None,
     *,
     shards: int,
     storage: float,
@@ -48,6 +49,7 @@ def lay_out(
     Args:
         vectors: (n, dim) unit vectors.
         labels: (n,) given clusters to keep, or None.
+        centres: (clusters, dim) unit vectors, their centroids; None for their means.
         shards: how many.
         storage: stored documents over documents, at most.
         seed: of everything random.
@@ -55,7 +57,7 @@ def lay_out(
     Fewer distinct vectors than shards leave shards without clusters and documents.
     """
     if labels is not None:
-        clusters = kept(vectors, labels)
+        clusters = kept(vectors, labels, centres)
     else:
         clusters = cluster(vectors, cluster_count(len(vectors), shards), seed)
     cluster_shard = place(clusters.sizes, clusters.affinity, clusters.centroids, shards, seed)

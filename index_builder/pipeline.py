@@ -60,7 +60,8 @@ class Settings:
 class Inputs:
     """What a build starts from; see ``build``.
 
-    ``labels`` and ``vectors`` come from course-project files; ``questions`` are real questions
+    ``labels``, ``vectors`` and ``centres`` come from course-project files; ``questions`` are real
+    questions
     to measure recall with, instead of leaving documents out one at a time. ``base`` is a sealed
     generation whose clusters, placement and rows are kept.
     """
@@ -70,6 +71,7 @@ class Inputs:
     questions: tuple[str, ...] = ()
     labels: NDArray[np.int32] | None = None
     vectors: NDArray[np.float32] | None = None
+    centres: NDArray[np.float32] | None = None
     base: Path | None = None
 
 
@@ -158,6 +160,7 @@ def _layout(
     return lay_out(
         vectors,
         inputs.labels,
+        inputs.centres,
         shards=settings.shards,
         storage=settings.storage,
         seed=settings.seed,
@@ -218,7 +221,7 @@ def _inputs_hash(inputs: Inputs, settings: Settings, fingerprint: str, base: Bas
     if base is not None:
         parts.append(f"base {base.manifest.content_hash}")
     digest.update("\n".join(parts).encode())
-    for array in (inputs.labels, inputs.vectors):
+    for array in (inputs.labels, inputs.vectors, inputs.centres):
         digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

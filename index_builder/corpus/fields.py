@@ -50,7 +50,11 @@ def document_of(fields: Mapping[str, JSON]) -> Document | Fault:
         return _wrong("answer", answer, "a string")
     metadata = fields.get("metadata")
     if isinstance(metadata, dict):
-        if len(orjson.dumps(metadata)) > MAX_ANSWER:
+        try:
+            size = len(orjson.dumps(metadata))
+        except TypeError:  # what orjson reads nested so deeply it does not write
+            return Fault(Reason.TOO_LONG, "metadata is nested too deeply")
+        if size > MAX_ANSWER:
             return Fault(Reason.TOO_LONG, f"metadata has over {MAX_ANSWER:,} bytes")
     elif metadata is not None:
         return _wrong("metadata", metadata, "an object")
