@@ -17,6 +17,7 @@ from app.generation.manifest import Manifest, ModelRef, shard_dir
 from app.generation.routing import Router
 from index_builder.cluster import Clusters, assign
 from index_builder.corpus.ingest import Ingested
+from index_builder.index_kind import choose_kind, kind_by_size, same_family
 
 # A shard may hold this many times the mean before a new placement is worth sending everything.
 MAX_LOAD = 1.3
@@ -45,6 +46,7 @@ class Base:
             )
         router = Router.load(directory, self.manifest)
         self.centroids, self.cluster_shard = router.centroids, router.cluster_shard
+        self.shards = shards
         self._ordinals: list[NDArray[np.int64]] = []
 
     def open(self) -> None:
@@ -68,13 +70,15 @@ class Base:
                 f"--base {self._directory}: {empty} of its {len(self.centroids)} clusters would "
                 f"hold no document: {INSTEAD}"
             )
-        load = np.bincount(self.cluster_shard, weights=clusters.sizes)
-        fullest = int(load.argmax())
-        if load[fullest] > MAX_LOAD * load.mean():
+        load = _over_mean(np.bincount(self.cluster_shard, clusters.sizes, self.shards))
+        # Few distinct texts cannot be spread evenly: such a base may stay as uneven as it was.
+        before = _over_mean(np.array([shard.documents for shard in self.manifest.shards]))
+        most = MAX_LOAD * np.maximum(before, 1.0)
+        fullest = int((load / most).argmax())
+        if load[fullest] > most[fullest]:
             raise BuildError(
                 f"--base {self._directory} has grown out of balance: shard {fullest} would hold "
-                f"{load[fullest] / load.mean():.2f} times the mean, {MAX_LOAD} is the most: "
-                f"{INSTEAD}"
+                f"{load[fullest]:.2f} times the mean, {most[fullest]:.2g} is the most: {INSTEAD}"
             )
         return clusters
 
@@ -96,7 +100,7 @@ class Base:
                 ):
                     numbers[place] = ordinal
         new = np.flatnonzero(numbers < 0)
-        numbers[new] = max(int(own.max()) for own in self._ordinals) + 1 + np.arange(len(new))
+        numbers[new] = np.concatenate(self._ordinals).max() + 1 + np.arange(len(new))
         return numbers
 
     def held(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -120,15 +124,27 @@ class Base:
         rows[rows < 0] = np.setdiff1d(wanted, before[stays])
         return by_number[np.searchsorted(wanted, rows)]
 
-    def kind(self, shard: int) -> str:
-        """The FAISS factory string of a shard's index."""
-        return self.manifest.shards[shard].index_kind
+    def index(
+        self, shard: int, vectors: NDArray[np.float32], wanted: str
+    ) -> tuple[str, Any | None]:
+        """The kind of index for a shard that is to hold ``vectors`` (n, dim), and the base's own.
 
-    def emptied(self, shard: int) -> Any:
-        """A shard's index without its vectors, trained as it was, to be filled again."""
+        The base's index is kept, trained and without its vectors, where it is of the kind that
+        the shard's new size and content ask for; otherwise it is None. A kind that was not
+        ``auto`` when the base was built stays.
+        """
+        info = self.manifest.shards[shard]
+        held = info.index_kind
+        if wanted == "auto" and not same_family(
+            held, kind_by_size(info.documents, vectors.shape[1])
+        ):
+            wanted = held
+        kind = choose_kind(vectors, wanted)
+        if kind != held and not (wanted == "auto" and same_family(kind, held)):
+            return kind, None
         index = faiss.read_index(str(self._part(shard) / shard_index.NAME))
         index.reset()
-        return index
+        return held, index
 
     def documents(self, shard: int) -> Path:
         """A shard's document store."""
@@ -139,3 +155,7 @@ class Base:
 
     def _part(self, shard: int) -> Path:
         return self._directory / shard_dir(shard)
+
+
+def _over_mean(loads: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(loads / loads.mean(), dtype=np.float64)

@@ -16,6 +16,7 @@ def border_copies(
     centroids: NDArray[np.float32],
     cluster_shard: NDArray[np.int32],
     home: NDArray[np.int32],
+    shards: int,
     budget: int,
     held: NDArray[np.bool_] | None = None,
 ) -> list[NDArray[np.int64]]:
@@ -31,20 +32,21 @@ def border_copies(
         centroids: (clusters, dim) unit vectors.
         cluster_shard: (clusters,) shard of each cluster.
         home: (n,) shard of each document.
+        shards: how many; those without a cluster get no copies.
         budget: how many copies in all.
         held: (n, shards) which documents a shard of the base stores, or None.
 
     Returns: per shard the ordinals of its copies, ascending.
     """
-    shards = int(cluster_shard.max()) + 1
+    filled = np.unique(cluster_shard)
     ordinals: list[NDArray[np.int64]] = []
     targets: list[NDArray[np.int64]] = []
     ratios: list[NDArray[np.float64]] = []
     for start in range(0, len(vectors), CHUNK):
         scores = vectors[start : start + CHUNK] @ centroids.T
-        nearest = np.stack(
-            [scores[:, cluster_shard == shard].max(axis=1) for shard in range(shards)], axis=1
-        )
+        nearest = np.full((len(scores), shards), -np.inf, dtype=np.float32)
+        for shard in filled:
+            nearest[:, shard] = scores[:, cluster_shard == shard].max(axis=1)
         distance = np.sqrt(np.maximum(2.0 - 2.0 * nearest, 1e-12))
         own = home[start : start + CHUNK]
         rows = np.arange(len(own))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import msgspec
 from app.errors import BuildError
 from app.generation.manifest import Manifest
 from index_builder.corpus.ingest import ingest
+from index_builder.corpus.names import Names
+from index_builder.corpus.reading import Reading
 from index_builder.course_input import read_course_input
 from index_builder.document_rows import DocumentRows
 from index_builder.evaluate import chosen_row
@@ -34,8 +37,24 @@ def add_build(commands: Any) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help=".jsonl (text, optional id, answer, metadata), .csv/.tsv with a header, .txt one a "
-        "line; .gz of these",
+        help=".jsonl or .json (text, optional id, answer, metadata), .csv/.tsv with a header, .txt "
+        "one a line; .gz, .bz2 or .zst of these; .xlsx, .parquet",
+    )
+    for part, usual in (
+        ("text", "text, question, query, title"),
+        ("id", "id, _id"),
+        ("answer", "answer"),
+    ):
+        source.add_argument(
+            f"--{part}-field",
+            metavar="NAME",
+            help=f"the column or key of --corpus that holds the {part} (default: {usual})",
+        )
+    source.add_argument(
+        "--quoting",
+        choices=("csv", "none"),
+        default="csv",
+        help="none: quotes in .csv and .tsv are characters like others (default csv)",
     )
     source.add_argument(
         "--course-clusters",
@@ -122,16 +141,17 @@ def _run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     check_settings(settings)
-    if bool(arguments.corpus) == bool(arguments.course_clusters):
-        raise BuildError("give either --corpus or --course-clusters")
-    if arguments.base and arguments.course_clusters:
-        raise BuildError("--base has clusters of its own: give it with --corpus")
+    reading = Reading(
+        Names(arguments.text_field, arguments.id_field, arguments.answer_field), arguments.quoting
+    )
+    _check_input(arguments, reading)
     progress = Progress()
     work: Path = arguments.work or arguments.out / ".work"
     if arguments.corpus:
-        corpus = ingest(arguments.corpus, _own(work, arguments.corpus), arguments.max_bad, progress)
-        questions = _questions(arguments, work, progress)
-        inputs = Inputs(corpus, arguments.model, questions, base=arguments.base)
+        corpus = ingest(
+            arguments.corpus, _own(work, arguments.corpus), arguments.max_bad, progress, reading
+        )
+        inputs = Inputs(corpus, arguments.model, base=arguments.base)
     else:
         inputs = read_course_input(
             arguments.course_clusters,
@@ -139,8 +159,10 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.course_centers,
             arguments.model,
             _own(work, [arguments.course_clusters]),
+            arguments.max_bad,
             progress,
         )
+    inputs = replace(inputs, questions=_questions(arguments, work, progress))
     manifest, new = build(
         inputs, settings, arguments.out, work, max(arguments.processes, 1), progress
     )
@@ -152,8 +174,22 @@ def _run(arguments: argparse.Namespace) -> int:
             ).decode()
         )
     else:
-        print(summary(manifest, new, directory))
+        print(summary(manifest, new, directory, inputs.corpus.assumed))
     return 0
+
+
+def _check_input(arguments: argparse.Namespace, reading: Reading) -> None:
+    """Raises BuildError for options that do not go together."""
+    if bool(arguments.corpus) == bool(arguments.course_clusters):
+        raise BuildError("give either --corpus or --course-clusters")
+    if arguments.corpus and (arguments.course_embeddings or arguments.course_centers):
+        raise BuildError("--course-embeddings and --course-centers go with --course-clusters")
+    if arguments.course_clusters and arguments.base:
+        raise BuildError("--base has clusters of its own: give it with --corpus")
+    if arguments.course_clusters and reading != Reading():
+        raise BuildError("course files have no fields and no quoting to choose")
+    if arguments.course_centers and not arguments.course_embeddings:
+        raise BuildError("--course-centers are of use with --course-embeddings only")
 
 
 def _own(work: Path, paths: list[Path]) -> Path:
@@ -171,7 +207,7 @@ def _questions(arguments: argparse.Namespace, work: Path, progress: Progress) ->
     return tuple(row.text for row in DocumentRows(asked.documents).get(first))
 
 
-def summary(manifest: Manifest, new: bool, directory: Path) -> str:
+def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) -> str:
     """What a person wants to know of a generation, a few lines."""
     chosen = chosen_row(manifest.routing)
     lines = [
@@ -184,6 +220,7 @@ def summary(manifest: Manifest, new: bool, directory: Path) -> str:
         f"  routing    asks {chosen.fan_out:.2f} shards on average: recall@1 "
         f"{chosen.recall_at_1:.4f}, recall@10 {chosen.recall_at_10:.4f} against exact search",
     ]
+    lines += [f"  corpus     {line}" for line in assumed]
     lines += [
         f"  shard {shard.shard:<4} {shard.documents:,} documents, {shard.index_kind}, "
         f"recall@10 {shard.recall:.4f}, {shard.memory_bytes / 1e6:.1f} MB"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import sqlite3
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +22,9 @@ def new_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m index_builder",
         description="Turn a corpus into a sealed generation, and a model into a sealed artefact.",
+    )
+    parser.add_argument(
+        "--traceback", action="store_true", help="show where in the program an error comes from"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_build(commands)
@@ -38,15 +43,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = new_parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
-    except AskfleetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:  # the last one to see it: it is named, never hidden
+        if arguments.traceback:
+            raise
+        print(f"error: {described(error)}", file=sys.stderr)
+        return 1
     return code
+
+
+def described(error: Exception) -> str:
+    """An error in one line: what a person can mend, or where this program is at fault."""
+    match error:
+        case AskfleetError():
+            return str(error)
+        case OSError(filename=str() | bytes() as name, strerror=str(why)):
+            return f"{os.fsdecode(name)}: {why}"
+        case MemoryError():
+            return "not enough memory: use fewer --processes, or a machine with more"
+        case sqlite3.Error() | OSError():
+            return f"{type(error).__name__}: {error}"
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"unexpected {type(error).__name__} in {Path(place.filename).name}:{place.lineno}: "
+        f"{' '.join(str(error).split())} (--traceback before the command shows more)"
+    )
 
 
 def existing_file(text: str) -> Path:

@@ -43,17 +43,19 @@ class Clusters:
 
 
 def cluster_count(documents: int, shards: int) -> int:
-    """How many clusters to make: 128 a shard, fewer for a small corpus, at least one a shard."""
-    return max(shards, min(shards * CLUSTERS_PER_SHARD, documents // MIN_PER_CLUSTER))
+    """How many clusters to make: 128 a shard, fewer for a small corpus; at least one a shard.
+
+    Never more than documents.
+    """
+    wanted = max(shards, min(shards * CLUSTERS_PER_SHARD, documents // MIN_PER_CLUSTER))
+    return min(wanted, documents)
 
 
 def cluster(vectors: NDArray[np.float32], count: int, seed: int) -> Clusters:
-    """Cluster unit vectors (n, dim) into at most ``count`` clusters.
+    """Cluster unit vectors (n, dim) into at most ``count`` clusters, at most n.
 
-    Raises: BuildError when there are fewer documents than clusters.
+    As many as there are distinct vectors, if those are fewer.
     """
-    if len(vectors) < count:
-        raise BuildError(f"{len(vectors)} documents cannot fill {count} shards: use fewer shards")
     kmeans = faiss.Kmeans(
         vectors.shape[1],
         count,
@@ -103,12 +105,21 @@ def assign(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> Clus
     return Clusters(centroids[used], labels, _affinity(labels, renumber[second], len(used)))
 
 
-def kept(vectors: NDArray[np.float32], labels: NDArray[np.int32]) -> Clusters:
-    """Keep given clusters (0..c-1, none empty); their centroids are their members' means."""
+def kept(
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    centres: NDArray[np.float32] | None = None,
+) -> Clusters:
+    """Keep given clusters (0..c-1, none empty).
+
+    Their centroids are ``centres`` (c, dim), or without them their members' means.
+    """
     count = int(labels.max()) + 1
-    sums = np.zeros((count, vectors.shape[1]), dtype=np.float64)
-    np.add.at(sums, labels, vectors)
-    centroids = normalised(sums.astype(np.float32))
+    if centres is None:
+        sums = np.zeros((count, vectors.shape[1]), dtype=np.float64)
+        np.add.at(sums, labels, vectors)
+        centres = sums.astype(np.float32)
+    centroids = normalised(centres)
     second = np.empty(len(vectors), dtype=np.int32)
     for start in range(0, len(vectors), CHUNK):
         scores = vectors[start : start + CHUNK] @ centroids.T

@@ -23,15 +23,16 @@ def read_course_input(
     centers: Path | None,
     model: Path,
     work: Path,
+    max_bad: float,
     progress: Progress,
 ) -> Inputs:
     """Read the files, keep the clusters, and keep the vectors if ``model`` made them.
 
     A question is encoded by ``model``, so vectors of another model would be compared with
-    vectors of another kind: then the sentences are encoded again, in the same clusters. Centroids
-    are the means of each cluster's members either way, so there is one per cluster that has any.
+    vectors of another kind: then the sentences are encoded again, in the same clusters, and the
+    centroids are the means of each cluster's members. The centres are used with the vectors.
     """
-    course = read_course(clusters, embeddings, centers)
+    course = read_course(clusters, embeddings, centers, max_bad=max_bad)
     for note in course.notes:
         progress.say(f"course files: {note}")
     corpus = ingest_documents(course.documents, work)
@@ -47,7 +48,8 @@ def read_course_input(
         if agree < SAME_MODEL:
             progress.say(
                 f"course files: their vectors are not this model's (mean cosine {agree:.2f}); "
-                "the sentences are encoded again"
+                "the sentences are encoded again, and their centres are not used"
             )
             vectors = None
-    return Inputs(corpus, model, labels=labels, vectors=vectors)
+    centres = None if vectors is None else course.centres
+    return Inputs(corpus, model, labels=labels, vectors=vectors, centres=centres)

@@ -95,6 +95,8 @@ def found_by(
     found = np.zeros((len(sample.vectors), K, len(indexes)), dtype=np.bool_)
     for shard, (index, own) in enumerate(zip(indexes, stored, strict=True)):
         rows = index.search(sample.vectors, K + 1).rows
+        if not len(own):
+            continue
         returned = np.where(rows >= 0, own[rows], -2)
         found[:, :, shard] = (sample.truth[:, :, None] == returned[:, None, :]).any(axis=2)
     return found
@@ -105,6 +107,7 @@ def choose_routing(
     found: NDArray[np.bool_],
     centroids: NDArray[np.float32],
     cluster_shard: NDArray[np.int32],
+    shards: int,
     targets: tuple[float, float],
 ) -> RoutingInfo:
     """The temperature and threshold with the smallest fan-out that reach both targets.
@@ -114,19 +117,20 @@ def choose_routing(
         found: from ``found_by``.
         centroids: (clusters, dim).
         cluster_shard: (clusters,).
+        shards: how many, empty ones included.
         targets: recall@1 and recall@10 against exact search.
 
     Where no threshold reaches the targets (a lossy index, a tiny corpus), every shard with any
     mass is asked; the table shows what that gives.
     """
-    shards = int(cluster_shard.max()) + 1
     scores = centroid_scores(sample.vectors, centroids)
+    filled = np.bincount(cluster_shard, minlength=shards) > 0
     best: RoutingInfo | None = None
     for temperature in TEMPERATURES:
         mass, order = shard_mass(scores, cluster_shard, shards, temperature, NEIGHBOURS)
         table = []
         for threshold in THRESHOLDS:
-            asked = ask_until(mass, order, threshold)
+            asked = ask_until(mass, order, threshold) & filled
             at_1, at_10 = _recall(sample, found, asked)
             fan_out = float(asked.sum(axis=1).mean())
             table.append(RecallRow(threshold, round(at_1, 4), round(at_10, 4), round(fan_out, 3)))
@@ -166,6 +170,8 @@ def _recall(
     sample: Sample, found: NDArray[np.bool_], asked: NDArray[np.bool_]
 ) -> tuple[float, float]:
     real = sample.truth >= 0
+    if not real.any():  # a single document, which may not find itself: nothing can be missed
+        return 1.0, 1.0
     hit = (found & asked[:, None, :]).any(axis=2) & real
     at_1 = hit[:, 0].sum() / max(real[:, 0].sum(), 1)
     at_10 = hit.sum() / max(real.sum(), 1)

@@ -38,6 +38,7 @@ class Layout:
 def lay_out(
     vectors: NDArray[np.float32],
     labels: NDArray[np.int32] | None,
+    centres: NDArray[np.float32] | None = None,
     *,
     shards: int,
     storage: float,
@@ -48,18 +49,19 @@ def lay_out(
     Args:
         vectors: (n, dim) unit vectors.
         labels: (n,) given clusters to keep, or None.
+        centres: (clusters, dim) unit vectors, their centroids; None for their means.
         shards: how many.
         storage: stored documents over documents, at most.
         seed: of everything random.
 
-    Raises: BuildError when there are too few documents.
+    Fewer distinct vectors than shards leave shards without clusters and documents.
     """
     if labels is not None:
-        clusters = kept(vectors, labels)
+        clusters = kept(vectors, labels, centres)
     else:
         clusters = cluster(vectors, cluster_count(len(vectors), shards), seed)
     cluster_shard = place(clusters.sizes, clusters.affinity, clusters.centroids, shards, seed)
-    stored = _stored(vectors, clusters, cluster_shard, storage, None)
+    stored = _stored(vectors, clusters, cluster_shard, shards, storage, None)
     return Layout(
         clusters.centroids, cluster_shard, [np.sort(own) for own in stored], np.arange(len(vectors))
     )
@@ -74,7 +76,9 @@ def lay_out_on(
     """
     clusters = base.clusters(vectors)
     numbers = base.number(corpus)
-    stored = _stored(vectors, clusters, base.cluster_shard, storage, base.held(numbers))
+    stored = _stored(
+        vectors, clusters, base.cluster_shard, base.shards, storage, base.held(numbers)
+    )
     return Layout(
         base.centroids,
         base.cluster_shard,
@@ -87,14 +91,14 @@ def _stored(
     vectors: NDArray[np.float32],
     clusters: Clusters,
     cluster_shard: NDArray[np.int32],
+    shards: int,
     storage: float,
     held: NDArray[np.bool_] | None,
 ) -> list[NDArray[np.int64]]:
     """Per shard the places it stores: its own documents, then border copies."""
-    shards = int(cluster_shard.max()) + 1
     home = cluster_shard[clusters.labels]
     budget = int((storage - 1.0) * len(vectors)) if shards > 1 else 0
-    copies = border_copies(vectors, clusters.centroids, cluster_shard, home, budget, held)
+    copies = border_copies(vectors, clusters.centroids, cluster_shard, home, shards, budget, held)
     return [
         np.concatenate([np.flatnonzero(home == shard), copies[shard]]).astype(np.int64)
         for shard in range(shards)

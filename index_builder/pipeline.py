@@ -23,12 +23,13 @@ from index_builder.canaries import make_canaries
 from index_builder.corpus.ingest import Ingested
 from index_builder.document_rows import DocumentRows
 from index_builder.embed import embed
+from index_builder.index_kind import check_kind, choose_kind
 from index_builder.layout import Layout, lay_out, lay_out_on
 from index_builder.progress import Progress
 from index_builder.seal import Contents, existing, seal
-from index_builder.shards import build_index, choose_kind
+from index_builder.shards import build_index
 
-BUILDER = 5
+BUILDER = 6
 """Raised when the same inputs are to give another generation."""
 
 
@@ -38,7 +39,7 @@ class Settings:
 
     Attributes:
         shards: how many.
-        index: auto, exact, or a FAISS factory string.
+        index: auto, exact, or a FAISS factory string (``index_kind.check_kind``).
         storage: stored documents over documents, at most; 1 means no border copies.
         recall_at_1: target against exact search.
         recall_at_10: target against exact search.
@@ -59,7 +60,8 @@ class Settings:
 class Inputs:
     """What a build starts from; see ``build``.
 
-    ``labels`` and ``vectors`` come from course-project files; ``questions`` are real questions
+    ``labels``, ``vectors`` and ``centres`` come from course-project files; ``questions`` are real
+    questions
     to measure recall with, instead of leaving documents out one at a time. ``base`` is a sealed
     generation whose clusters, placement and rows are kept.
     """
@@ -69,6 +71,7 @@ class Inputs:
     questions: tuple[str, ...] = ()
     labels: NDArray[np.int32] | None = None
     vectors: NDArray[np.float32] | None = None
+    centres: NDArray[np.float32] | None = None
     base: Path | None = None
 
 
@@ -88,6 +91,7 @@ def build(
     out.mkdir(parents=True, exist_ok=True)
     model = Model.load(inputs.model)
     made_by = ModelRef(model.fingerprint, model.name, model.dim)
+    check_kind(settings.index, model.dim)
     base = None if inputs.base is None else Base(inputs.base, made_by, settings.shards)
     inputs_hash = _inputs_hash(inputs, settings, model.fingerprint, base)
     if found := existing(out, inputs_hash):
@@ -119,6 +123,7 @@ def build(
             evaluate.found_by(sample, indexes, layout.stored),
             layout.centroids,
             layout.cluster_shard,
+            settings.shards,
             (settings.recall_at_1, settings.recall_at_10),
         )
         router = Router(
@@ -156,6 +161,7 @@ def _layout(
     return lay_out(
         vectors,
         inputs.labels,
+        inputs.centres,
         shards=settings.shards,
         storage=settings.storage,
         seed=settings.seed,
@@ -173,23 +179,19 @@ def _write_shards(
 ) -> tuple[ShardInfo, ...]:
     infos = []
     total = sum(map(len, layout.stored))
-    mean = total // len(layout.stored)
     with progress.bar("indexing", total, "documents") as bar:
         for shard, places in enumerate(layout.stored):
             part = unfinished / shard_dir(shard)
             part.mkdir()
             stream = rows.stream(places, layout.ordinals(shard))
-            trained = None
+            own = vectors[places]
             if base is None:
-                kind = choose_kind(mean, vectors.shape[1], settings.index)
+                kind, trained = choose_kind(own, settings.index), None
                 documents.write(part / documents.NAME, stream)
             else:
-                kind = base.kind(shard)
-                if settings.index != "auto":
-                    kind = choose_kind(mean, vectors.shape[1], settings.index)
-                trained = base.emptied(shard) if kind == base.kind(shard) else None
+                kind, trained = base.index(shard, own, settings.index)
                 documents.write_over(part / documents.NAME, base.documents(shard), stream)
-            built = build_index(vectors[places], kind, settings.seed, trained)
+            built = build_index(own, kind, settings.seed, trained)
             shard_index.write_index(built.index, part / shard_index.NAME)
             infos.append(
                 ShardInfo(
@@ -235,7 +237,7 @@ def _inputs_hash(inputs: Inputs, settings: Settings, fingerprint: str, base: Bas
     if base is not None:
         parts.append(f"base {base.manifest.content_hash}")
     digest.update("\n".join(parts).encode())
-    for array in (inputs.labels, inputs.vectors):
+    for array in (inputs.labels, inputs.vectors, inputs.centres):
         digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
@@ -251,3 +253,4 @@ def check_settings(settings: Settings) -> None:
             raise BuildError(f"--recall-at-{name} {value}: use 0.5 to 1.0")
     if settings.sample < 1:
         raise BuildError(f"--sample {settings.sample}: use at least 1")
+    check_kind(settings.index)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import BuildError
-
 SLACK = 0.05  # a shard may exceed the mean by this much
 STARTS = 4
 
@@ -22,22 +20,19 @@ def place(
     shards: int,
     seed: int,
 ) -> NDArray[np.int32]:
-    """Assign each cluster to one shard.
+    """Assign each cluster to one shard; fewer clusters than shards leave the last shards empty.
 
     Args:
         sizes: (clusters,) documents per cluster.
         affinity: (clusters, clusters) symmetric, zero diagonal.
         centroids: (clusters, dim) unit vectors.
-        shards: how many; every shard gets at least one cluster.
+        shards: how many; every shard gets at least one cluster where there are enough.
         seed: same seed, same placement.
 
     Returns: (clusters,) int32 shard numbers.
-    Raises: BuildError when there are fewer clusters than shards.
     """
-    if len(sizes) < shards:
-        raise BuildError(
-            f"{len(sizes)} clusters cannot fill {shards} shards: use fewer shards or more documents"
-        )
+    if len(sizes) <= shards:
+        return np.arange(len(sizes), dtype=np.int32)
     capacity = max(sizes.sum() / shards * (1 + SLACK), float(sizes.max()))
     rng = np.random.default_rng(seed)
     best: NDArray[np.int32] | None = None

@@ -1,4 +1,4 @@
-"""Build one shard's FAISS index: the kind by size, its search parameter by measurement."""
+"""Build one shard's FAISS index, and choose its search parameter by measurement."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from app.errors import BuildError
 from app.generation.shard_index import ShardIndex
+from index_builder.index_kind import FLAT, reason
 
-# Up to this many vectors a shard, exact search costs a tenth of a hop (docs/performance.md).
-FLAT_LIMIT = 2_000
-IVF_LIMIT = 500_000
 TRAIN_LIMIT = 200_000
 TARGET_RECALL = 0.995
 SAMPLE = 200
 K = 10
+# Two ways to compute one inner product of unit vectors in float32 differ by less.
+ROUNDING = 1e-5
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -32,23 +32,6 @@ class BuiltIndex:
     exact: bool
 
 
-def choose_kind(count: int, dim: int, wanted: str) -> str:
-    """The FAISS factory string for shards of ``count`` vectors each, on average.
-
-    ``wanted`` is auto, exact, or a factory string that is taken as it is.
-    """
-    if wanted == "exact":
-        return "Flat"
-    if wanted != "auto":
-        return wanted
-    if count <= FLAT_LIMIT or dim % 4:
-        return "Flat"
-    codes = f"PQ{dim // 4}x4fs,RFlat"
-    if count <= IVF_LIMIT:
-        return codes
-    return f"IVF{int(4 * count**0.5)},{codes}"
-
-
 def build_index(
     vectors: NDArray[np.float32], kind: str, seed: int, trained: Any | None = None
 ) -> BuiltIndex:
@@ -56,44 +39,52 @@ def build_index(
 
     Args:
         vectors: the shard's vectors.
-        kind: a FAISS factory string, see ``choose_kind``.
+        kind: a FAISS factory string, see ``index_kind.choose_kind``.
         seed: of the samples for training and tuning.
         trained: an empty index of that kind to fill, instead of training one.
 
-    Raises: BuildError for a kind that FAISS does not know.
+    Raises: BuildError when FAISS refuses the kind, or to train or fill it.
     """
+    try:
+        index = _filled(vectors, kind, seed, trained)
+        if kind == FLAT:
+            return BuiltIndex(index, kind, 1.0, exact=True)
+        return BuiltIndex(index, kind, _tune(index, vectors, seed), exact=False)
+    except RuntimeError as error:
+        raise BuildError(
+            f"FAISS cannot build index {kind!r} over {len(vectors):,} vectors ({reason(error)}): "
+            "use --index auto"
+        ) from error
+
+
+def _filled(vectors: NDArray[np.float32], kind: str, seed: int, trained: Any | None) -> Any:
     count, dim = vectors.shape
-    index = _new(dim, kind) if trained is None else trained
+    index = trained
+    if index is None:
+        index = faiss.index_factory(dim, kind, faiss.METRIC_INNER_PRODUCT)
     if not index.is_trained:
         index.train(_subset(vectors, TRAIN_LIMIT, seed))
     for start in range(0, count, TRAIN_LIMIT):
         index.add(np.ascontiguousarray(vectors[start : start + TRAIN_LIMIT]))
-    if kind == "Flat":
-        return BuiltIndex(index, kind, 1.0, exact=True)
-    recall = _tune(index, vectors, seed)
-    return BuiltIndex(index, kind, recall, exact=False)
-
-
-def _new(dim: int, kind: str) -> Any:
-    try:
-        return faiss.index_factory(dim, kind, faiss.METRIC_INNER_PRODUCT)
-    except RuntimeError as error:
-        raise BuildError(
-            f"FAISS knows no index {kind!r}: use auto, exact or a factory string"
-        ) from error
+    return index
 
 
 def _tune(index: Any, vectors: NDArray[np.float32], seed: int) -> float:
-    """Raise k_factor (and nprobe) until recall@10 against exact search reaches the target."""
+    """Raise k_factor (and nprobe) until recall@10 against exact search reaches the target.
+
+    A row counts as found when its true score is that of the exact tenth, or better: rows of equal
+    vectors are as good as each other.
+    """
     questions = _subset(vectors, SAMPLE, seed + 1)
-    exact = faiss.knn(questions, np.ascontiguousarray(vectors), K, faiss.METRIC_INNER_PRODUCT)[1]
+    k = min(K, len(vectors))
+    exact = faiss.knn(questions, np.ascontiguousarray(vectors), k, faiss.METRIC_INNER_PRODUCT)[0]
     recall = 0.0
     for step in STEPS:
         _set_effort(index, step)
-        found = ShardIndex(index).search(questions, K).rows
-        recall = float(
-            np.mean([len(set(a) & set(b)) / K for a, b in zip(found, exact, strict=True)])
-        )
+        rows = ShardIndex(index).search(questions, k).rows
+        scores = np.einsum("qd,qkd->qk", questions, vectors[rows])
+        enough = (scores >= exact[:, -1:] - ROUNDING) & (rows >= 0)
+        recall = float(enough.mean())
         if recall >= TARGET_RECALL:
             break
     return round(recall, 4)

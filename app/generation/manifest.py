@@ -43,6 +43,8 @@ class ModelRef(_Bound, frozen=True):
 class ShardInfo(_Bound, frozen=True):
     """One shard: documents (border copies included), its clusters, kind of index, memory need.
 
+    A corpus of fewer distinct texts than shards leaves shards empty: no clusters, no documents.
+
     ``recall`` is the index's own recall@10 against exact search over the same shard.
     """
 
@@ -131,6 +133,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         require(
             len(owned) == self.clusters and owned == list(range(len(owned))),
             "a cluster belongs to no shard or to several",
+        )
+        require(
+            all(bool(shard.clusters) == (shard.documents > 0) for shard in self.shards),
+            "a shard has documents without a cluster, or a cluster without documents",
         )
         require(
             sum(shard.documents for shard in self.shards) == self.stored

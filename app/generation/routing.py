@@ -30,7 +30,7 @@ class Router:
     Attributes:
         centroids: (clusters, dim) float32, unit length.
         cluster_shard: (clusters,) int32, the one shard that owns each cluster.
-        shards: number of shards.
+        shards: number of shards. One that owns no cluster is empty and never asked.
         temperature: of the softmax; smaller is more certain.
         neighbours: how many nearest centroids count.
         threshold: mass, 0 to 1, at which ``auto`` stops asking.
@@ -48,8 +48,8 @@ class Router:
         clusters = len(self.centroids)
         if self.cluster_shard.shape != (clusters,) or clusters == 0:
             raise GenerationError("routing: one shard per centroid is needed")
-        if set(self.cluster_shard.tolist()) != set(range(self.shards)):
-            raise GenerationError("routing: a shard owns no cluster, or a cluster has no shard")
+        if not set(self.cluster_shard.tolist()) <= set(range(self.shards)):
+            raise GenerationError("routing: a cluster belongs to a shard that does not exist")
         if not np.isfinite(self.centroids).all():
             raise GenerationError("routing: a centroid is not finite")
 
@@ -82,19 +82,20 @@ class Router:
 
         Args:
             queries: (n, dim) unit vectors.
-            probe: ``auto`` for the threshold, ``all``, or a number of shards.
+            probe: ``auto`` for the threshold, ``all`` that hold documents, or a number of them.
 
         Returns: (n, shards) booleans, at least one true in each row.
         """
+        filled = np.bincount(self.cluster_shard, minlength=self.shards) > 0
         if probe == "all":
-            return np.ones((len(queries), self.shards), dtype=np.bool_)
+            return np.tile(filled, (len(queries), 1))
         scores = centroid_scores(queries, self.centroids)
         mass, order = shard_mass(
             scores, self.cluster_shard, self.shards, self.temperature, self.neighbours
         )
         if probe == "auto":
-            return ask_until(mass, order, self.threshold)
-        return ask_first(order, probe)
+            return ask_until(mass, order, self.threshold) & filled
+        return ask_first(order, probe) & filled
 
 
 def _read_array(path: Path, dtype: type[np.generic]) -> NDArray[Any]:

@@ -85,6 +85,8 @@ class ShardIndex:
         k = min(k, self.count)
         rows = np.empty((count, k), dtype=np.int64)
         scores = np.empty((count, k), dtype=np.float32)
+        if k == 0:  # FAISS refuses to look for nothing
+            return Hits(rows, scores)
         for place in range(count):
             query, asked = queries[place : place + 1], min(k + 1, self.count)
             while True:

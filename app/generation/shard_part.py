@@ -67,12 +67,15 @@ class ShardPart:
         return cls(manifest, index, store)
 
     def self_query(self) -> None:
-        """Search once and read the answer; raises GenerationError when that is impossible."""
+        """Search once and read the answer; raises GenerationError when that is impossible.
+
+        A shard without documents, as its manifest says, answers with nothing.
+        """
         query = np.full((1, self.manifest.model.dim), self.manifest.model.dim**-0.5, np.float32)
-        for hit in self.search(query, 1)[0] if self.count else ():
-            if np.isfinite(hit.score) and hit.row.text:
-                return
-        raise GenerationError(f"generation {self.manifest.id}: the self-query found nothing")
+        [hits] = self.search(query, 1)
+        whole = all(np.isfinite(hit.score) and hit.row.text for hit in hits)
+        if not whole or len(hits) != min(self.count, 1):
+            raise GenerationError(f"generation {self.manifest.id}: the self-query found nothing")
 
     def search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
         """The ``k`` nearest documents per question (n, dim), best first."""

@@ -22,7 +22,7 @@ _NAMES = {type(None): "null", bool: "true or false", str: "a string", list: "a l
 
 
 def document_of(fields: Mapping[str, JSON]) -> Document | Fault:
-    """Read `text`, `id` (or `_id`), `answer`, `metadata`; other keys are the reader's business.
+    """Read `text`, `id`, `answer`, `metadata`; other keys are the reader's business.
 
     `text` must be a string with something in it. `id` may be a string or a whole number; without
     one the document is named after its text (`id_of_text`). `answer` is a string, `metadata` an
@@ -36,7 +36,7 @@ def document_of(fields: Mapping[str, JSON]) -> Document | Fault:
         return Fault(Reason.NO_TEXT)
     if len(text) > MAX_TEXT:
         return Fault(Reason.TOO_LONG, f"text has {len(text):,} characters, {MAX_TEXT:,} at most")
-    name = _id(fields.get("id", fields.get("_id")), text)
+    name = _id(fields.get("id"), text)
     if isinstance(name, Fault):
         return name
     answer = fields.get("answer")
@@ -50,7 +50,11 @@ def document_of(fields: Mapping[str, JSON]) -> Document | Fault:
         return _wrong("answer", answer, "a string")
     metadata = fields.get("metadata")
     if isinstance(metadata, dict):
-        if len(orjson.dumps(metadata)) > MAX_ANSWER:
+        try:
+            size = len(orjson.dumps(metadata))
+        except TypeError:  # what orjson reads nested so deeply it does not write
+            return Fault(Reason.TOO_LONG, "metadata is nested too deeply")
+        if size > MAX_ANSWER:
             return Fault(Reason.TOO_LONG, f"metadata has over {MAX_ANSWER:,} bytes")
     elif metadata is not None:
         return _wrong("metadata", metadata, "an object")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from app.errors import CorpusError
 from index_builder.corpus.bad_lines import BadLine, BadLines, Fault, Reason
 from index_builder.corpus.document import Document
 from index_builder.corpus.fields import id_of_text
+from index_builder.corpus.names import Names
 from index_builder.corpus.readers import format_of, read_file
+from index_builder.corpus.reading import Reading, Seen
 from index_builder.corpus.store import DocumentWriter
 from index_builder.progress import Progress
 
@@ -35,7 +37,8 @@ class Ingested:
         bad: Bad lines, the first 20 of each reason.
         bad_counts: Bad lines per reason.
         repeats: Documents without an id whose text was there before; left out, not bad.
-        ignored: Keys of JSON lines that are no field, and how often they were there.
+        ignored: Keys of JSON records that are no field, and how often they were there.
+        assumed: For each file what it was read as, a line each.
     """
 
     documents: Path
@@ -45,6 +48,7 @@ class Ingested:
     bad_counts: dict[Reason, int]
     repeats: int = 0
     ignored: dict[str, int] = field(default_factory=dict)
+    assumed: list[str] = field(default_factory=list)
 
     @property
     def notes(self) -> list[str]:
@@ -69,6 +73,7 @@ def ingest(
     workdir: Path,
     max_bad: float = 0.001,
     progress: Progress | None = None,
+    reading: Reading | None = None,
 ) -> Ingested:
     """Read, clean, check and number a corpus.
 
@@ -79,6 +84,7 @@ def ingest(
         workdir: Made if need be; gets documents.sqlite, bad_lines.tsv and ingest.json.
         max_bad: Largest fraction of lines that may be bad, 0 to 1.
         progress: Where to report to.
+        reading: Names of fields and quoting that were asked for.
 
     Raises:
         CorpusError: A file cannot be read, too many lines are bad, or no document is left.
@@ -87,19 +93,22 @@ def ingest(
         raise CorpusError("no corpus file given")
     if not 0 <= max_bad <= 1:
         raise CorpusError(f"--max-bad is a fraction between 0 and 1, not {max_bad}")
+    reading = reading or Reading()
     for path in paths:
-        format_of(path)
+        if not format_of(path).named and reading.names != Names():
+            raise CorpusError(f"{path}: a line of text has no names, and no field to be named")
     progress = progress or Progress()
     workdir.mkdir(parents=True, exist_ok=True)
     sources = [_fingerprint(path) for path in paths]
-    done = _reusable(workdir, sources, max_bad)
+    key = _key(sources, max_bad, reading)
+    done = _reusable(workdir, key)
     if done is not None:
         progress.say(f"corpus: {done.count:,} documents as read before, in {workdir}")
         return done
     (workdir / RECORD).unlink(missing_ok=True)
-    result = _read(paths, workdir, max_bad, progress)
-    _record(workdir, sources, max_bad, result)
-    for note in result.notes:
+    result = _read(paths, workdir, max_bad, progress, reading)
+    _record(workdir, key, result)
+    for note in [*result.assumed, *result.notes]:
         progress.say(f"corpus: {note}")
     return result
 
@@ -121,8 +130,11 @@ def ingest_documents(documents: Iterable[Document], workdir: Path) -> Ingested:
         return Ingested(workdir / DOCUMENTS, writer.count, writer.seal(), [], {})
 
 
-def _read(paths: Sequence[Path], workdir: Path, max_bad: float, progress: Progress) -> Ingested:
+def _read(
+    paths: Sequence[Path], workdir: Path, max_bad: float, progress: Progress, reading: Reading
+) -> Ingested:
     ignored: Counter[str] = Counter()
+    assumed: list[str] = []
     repeats = 0
     size = sum(path.stat().st_size for path in paths)
     with (
@@ -131,7 +143,8 @@ def _read(paths: Sequence[Path], workdir: Path, max_bad: float, progress: Progre
         progress.bar("reading", size, "bytes") as bar,
     ):
         for path in paths:
-            for line, outcome in read_file(path, ignored, bar.update):
+            seen = Seen()
+            for line, outcome in read_file(path, seen, bar.update, reading):
                 if isinstance(outcome, Fault):
                     bad.add(BadLine(str(path), line, outcome.reason, outcome.detail))
                 elif not writer.add(outcome):
@@ -139,12 +152,21 @@ def _read(paths: Sequence[Path], workdir: Path, max_bad: float, progress: Progre
                         repeats += 1
                     else:
                         bad.add(BadLine(str(path), line, Reason.DUPLICATE_ID, outcome.id))
+            ignored.update(seen.ignored)
+            assumed.append(f"{path.name}: {seen}")
         _judge(bad, writer.count + repeats, max_bad)
         if writer.count == 0:
             raise CorpusError(f"{', '.join(map(str, paths))}: no document in it")
         count, digest = writer.count, writer.seal()
     return Ingested(
-        workdir / DOCUMENTS, count, digest, bad.listed, dict(bad.counts), repeats, dict(ignored)
+        workdir / DOCUMENTS,
+        count,
+        digest,
+        bad.listed,
+        dict(bad.counts),
+        repeats,
+        dict(ignored),
+        assumed,
     )
 
 
@@ -177,11 +199,14 @@ def _fingerprint(path: Path) -> dict[str, str]:
         raise CorpusError(f"{path}: {reason}") from error
 
 
-def _record(workdir: Path, sources: list[dict[str, str]], max_bad: float, result: Ingested) -> None:
+def _key(sources: list[dict[str, str]], max_bad: float, reading: Reading) -> dict[str, object]:
+    """What must be the same for a result to be reused."""
+    return {"rules": RULES, "sources": sources, "max_bad": max_bad, "reading": asdict(reading)}
+
+
+def _record(workdir: Path, key: dict[str, object], result: Ingested) -> None:
     record = {
-        "rules": RULES,
-        "sources": sources,
-        "max_bad": max_bad,
+        **key,
         "size": result.documents.stat().st_size,
         "count": result.count,
         "digest": result.digest,
@@ -189,20 +214,21 @@ def _record(workdir: Path, sources: list[dict[str, str]], max_bad: float, result
         "bad_counts": {reason.value: count for reason, count in result.bad_counts.items()},
         "repeats": result.repeats,
         "ignored": result.ignored,
+        "assumed": result.assumed,
     }
     partial = workdir / f".{RECORD}.partial"
     partial.write_bytes(orjson.dumps(record, option=orjson.OPT_INDENT_2))
     partial.replace(workdir / RECORD)
 
 
-def _reusable(workdir: Path, sources: list[dict[str, str]], max_bad: float) -> Ingested | None:
+def _reusable(workdir: Path, key: dict[str, object]) -> Ingested | None:
     try:
         record = orjson.loads((workdir / RECORD).read_bytes())
         size = (workdir / DOCUMENTS).stat().st_size
     except (OSError, orjson.JSONDecodeError):
         return None
-    same = (record.get("rules"), record.get("sources"), record.get("max_bad"), record.get("size"))
-    if same != (RULES, sources, max_bad, size):
+    wanted = {**key, "size": size}
+    if {name: record.get(name) for name in wanted} != wanted:
         return None
     return Ingested(
         documents=workdir / DOCUMENTS,
@@ -212,4 +238,5 @@ def _reusable(workdir: Path, sources: list[dict[str, str]], max_bad: float) -> I
         bad_counts={Reason(why): count for why, count in record["bad_counts"].items()},
         repeats=record["repeats"],
         ignored=record["ignored"],
+        assumed=record["assumed"],
     )

@@ -1,167 +1,190 @@
-"""One reader per file format; each yields (line, document or fault) in the order of the file."""
+"""A corpus file as (line, document or fault), in the format that its name says."""
 
 from __future__ import annotations
 
-import csv
-import re
-from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import TypeAlias
 
-import orjson
-
 from app.errors import CorpusError
+from index_builder.corpus import workbooks
 from index_builder.corpus.bad_lines import Fault, Reason
 from index_builder.corpus.document import JSON, Document
 from index_builder.corpus.fields import document_of
-from index_builder.corpus.json_values import read_json
-from index_builder.corpus.lines import MAX_LINE, numbered_lines
-
-_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
-FIELDS = ("id", "text", "answer", "metadata")
+from index_builder.corpus.json_records import broken_utf8, json_lines, json_values
+from index_builder.corpus.lines import PACKED, OnBytes, numbered_lines, numbered_pieces
+from index_builder.corpus.names import Chosen, choose, missing
+from index_builder.corpus.reading import Reading, Seen
+from index_builder.corpus.rows import delimited, rows
+from index_builder.corpus.tables import records, with_metadata
 
 Outcome: TypeAlias = tuple[int, Document | Fault]
-Lines: TypeAlias = Iterator[tuple[int, bytes]]
-OnBytes: TypeAlias = Callable[[int], object]
+Record: TypeAlias = tuple[int, dict[str, JSON] | Fault]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How files of one suffix are read.
+
+    Attributes:
+        shown: What a person calls it.
+        read: Yields (line, record or fault).
+        columns: Whether other names become metadata, as they do in tables.
+        packed: Whether `.gz`, `.bz2` or `.zst` may follow.
+        named: Whether a record has names: one of `.txt` is a text.
+    """
+
+    shown: str
+    read: Callable[[Path, Reading, Seen, OnBytes], Iterator[Record]]
+    columns: bool = False
+    packed: bool = True
+    named: bool = True
 
 
 def read_file(
-    path: Path, ignored: Counter[str] | None = None, on_bytes: OnBytes = lambda _: None
+    path: Path,
+    seen: Seen | None = None,
+    on_bytes: OnBytes = lambda _: None,
+    reading: Reading | None = None,
 ) -> Iterator[Outcome]:
-    """Read one corpus file in the format that its name says.
+    """Read one corpus file.
 
     Blank lines are skipped. Documents without an id are named after their text.
 
     Args:
-        path: `.jsonl` or `.ndjson`, `.csv`, `.tsv`, `.txt`; each also with `.gz` behind it.
-        ignored: Counts keys of JSON lines that no field has.
-        on_bytes: Told how many more bytes have been read.
+        path: Its name decides the format, see `FORMATS`.
+        seen: Gets what was assumed about the file.
+        on_bytes: Gets how many more bytes have been read.
+        reading: Names and quoting that were asked for.
 
     Raises:
-        CorpusError: An unknown name, an unreadable file, a table without a column `text`.
+        CorpusError: An unknown name, an unreadable file, a table without a column for the text.
     """
-    suffix = format_of(path)
-    lines = numbered_lines(path, on_bytes)
-    if suffix in (".csv", ".tsv"):
-        return _table(path, lines, "," if suffix == ".csv" else "\t")
-    if suffix == ".txt":
-        return _text(lines)
-    return _json_lines(lines, Counter() if ignored is None else ignored)
+    seen = seen or Seen()
+    reading = reading or Reading()
+    form = format_of(path)
+    seen.kind.append(form.shown)
+    if inner := _inner(path):
+        seen.kind.append(f"by the suffix {inner} before .txt")
+    for line, record in form.read(path, reading, seen, on_bytes):
+        if isinstance(record, Fault):
+            yield line, record
+            continue
+        chosen = choose(tuple(record), reading.names)
+        if chosen is None:
+            yield line, Fault(Reason.NO_TEXT, missing(reading.names, record) if record else "")
+            continue
+        seen.count(chosen)
+        if form.columns:
+            record = with_metadata(record, chosen)
+            if isinstance(record, Fault):
+                yield line, record
+                continue
+        else:
+            seen.ignored.update(record.keys() - chosen.used)
+        for outcome in _documents(record, chosen):
+            yield line, outcome
 
 
-def format_of(path: Path) -> str:
-    """The suffix that decides how a file is read, without `.gz`; CorpusError if it is unknown."""
-    name = path.name.lower().removesuffix(".gz")
-    suffix = Path(name).suffix
-    if suffix not in (".jsonl", ".ndjson", ".csv", ".tsv", ".txt"):
+def format_of(path: Path) -> Format:
+    """How a file is read, by its suffix; CorpusError if that is unknown.
+
+    `.txt` behind another suffix of text, as in `x.csv.txt`, is what browsers and editors add.
+    """
+    inner = _inner(path)
+    suffix = PurePath(_unpacked(path)).suffix if inner is None else inner
+    form = FORMATS.get(suffix)
+    packed = path.suffix.lower() in PACKED
+    if form is None or (packed and not form.packed):
         raise CorpusError(
-            f"{path}: unknown kind of corpus; name it .jsonl, .ndjson, .csv, .tsv or .txt"
-            " (.gz may follow)"
+            f"{path}: unknown kind of corpus; name it {', '.join(FORMATS)}"
+            f" ({', '.join(PACKED)} may follow those of text)"
         )
-    return suffix
+    return form
 
 
-def _text(lines: Lines) -> Iterator[Outcome]:
-    for number, line in lines:
-        if not line.strip():
-            continue
-        try:
-            yield number, document_of({"text": line.decode()})
-        except UnicodeDecodeError as error:
-            yield number, _broken_utf8(error)
+def _unpacked(path: Path) -> str:
+    name = path.name.lower()
+    return name.removesuffix(path.suffix.lower()) if path.suffix.lower() in PACKED else name
 
 
-def _json_lines(lines: Lines, ignored: Counter[str]) -> Iterator[Outcome]:
-    known = frozenset((*FIELDS, "_id"))
-    for number, line in lines:
-        if not line.strip():
-            continue
-        try:
-            fields = read_json(line)
-        except orjson.JSONDecodeError as error:
-            yield number, _broken_json(line, error)
-            continue
-        if not isinstance(fields, dict):
-            yield number, Fault(Reason.BAD_TYPE, "the line is no JSON object")
-            continue
-        if not fields.keys() <= known:
-            ignored.update(fields.keys() - known)
-        yield number, document_of(fields)
+def _inner(path: Path) -> str | None:
+    name = PurePath(_unpacked(path))
+    inner = PurePath(name.stem).suffix
+    known = FORMATS.get(inner)
+    return inner if name.suffix == ".txt" and known and known.packed and known.named else None
 
 
-def _broken_json(line: bytes, error: orjson.JSONDecodeError) -> Fault:
-    if len(line) == MAX_LINE:
-        return Fault(Reason.TOO_LONG, f"the line has over {MAX_LINE:,} bytes")
-    try:
-        line.decode()
-    except UnicodeDecodeError as broken:
-        return _broken_utf8(broken)
-    return Fault(Reason.BAD_JSON, f"{error.msg}, column {error.colno}")
+def _documents(record: dict[str, JSON], chosen: Chosen) -> Iterator[Document | Fault]:
+    """The document of a record, or the two of one with two questions."""
+    fields = {
+        "id": record.get(chosen.id or ""),
+        "answer": record.get(chosen.answer or ""),
+        "metadata": record.get(chosen.metadata or "metadata"),
+    }
+    for name in chosen.texts:
+        yield document_of({**fields, "text": record.get(name)})
 
 
-def _broken_utf8(error: UnicodeDecodeError) -> Fault:
-    return Fault(Reason.BAD_UTF8, f"byte {error.start + 1} is 0x{error.object[error.start]:02x}")
+def _text(path: Path, _: Reading, seen: Seen, on_bytes: OnBytes) -> Iterator[Record]:
+    for number, line in numbered_lines(path, seen, on_bytes):
+        if line.strip():
+            yield number, broken_utf8(line) or {"text": line}
 
 
-def _table(path: Path, lines: Lines, delimiter: str) -> Iterator[Outcome]:
-    """CSV as RFC 4180 has it: a field in quotes may span lines, a row is named by its first."""
-    # Bytes that are no UTF-8 pass through the parser as surrogates: one bad cell, not a lost file.
-    rows = csv.reader(
-        (line.decode(errors="surrogateescape") for _, line in lines),
-        delimiter=delimiter,
-        strict=True,
-    )
-    header: list[str] | None = None
-    while True:
-        first = rows.line_num + 1
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            lost = Fault(Reason.BAD_ROW, f"{error}; the row begins at line {first}")
-            yield from ((number, lost) for number in range(first, rows.line_num + 1))
-            continue
-        if not any(cell.strip() for cell in row):
-            continue
-        if header is None:
-            header = _header(path, row)
-            continue
-        yield first, _row(header, row)
+def _json_lines(path: Path, _: Reading, seen: Seen, on_bytes: OnBytes) -> Iterator[Record]:
+    return json_lines(numbered_lines(path, seen, on_bytes))
 
 
-def _header(path: Path, row: list[str]) -> list[str]:
-    if any(_ESCAPED_BYTE.search(cell) for cell in row):
-        raise CorpusError(f"{path}: its first line, the names of the columns, is broken UTF-8")
-    header = [cell.strip() for cell in row]
-    header = [cell.lower() if cell.lower() in FIELDS else cell for cell in header]
-    if "text" not in header:
-        shown = ", ".join(repr(cell[:40]) for cell in header[:10])
-        raise CorpusError(
-            f"{path}: no column `text`; its first line must name columns, it has {shown}"
-        )
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
-        raise CorpusError(f"{path}: column {twice[0]!r} is there twice")
-    return header
+def _json(path: Path, _: Reading, seen: Seen, on_bytes: OnBytes) -> Iterator[Record]:
+    return json_values(path, numbered_pieces(path, seen, on_bytes))
 
 
-def _row(header: list[str], row: list[str]) -> Document | Fault:
-    if len(row) != len(header):
-        return Fault(Reason.BAD_ROW, f"{len(row)} cells under {len(header)} columns")
-    for name, cell in zip(header, row, strict=True):
-        if not cell.isascii() and _ESCAPED_BYTE.search(cell):
-            return Fault(Reason.BAD_UTF8, f"column {name}")
-    cells: dict[str, JSON] = {name: cell for name, cell in zip(header, row, strict=True) if cell}
-    metadata: dict[str, JSON] = {}
-    if "metadata" in cells:
-        try:
-            given = read_json(str(cells["metadata"]))
-        except orjson.JSONDecodeError as error:
-            return Fault(Reason.BAD_JSON, f"column metadata: {error.msg}")
-        if not isinstance(given, dict):
-            return Fault(Reason.BAD_TYPE, "column metadata holds no JSON object")
-        metadata |= given
-    metadata |= {name: cell for name, cell in cells.items() if name and name not in FIELDS}
-    return document_of({**cells, "metadata": metadata})
+def _csv(path: Path, reading: Reading, seen: Seen, on_bytes: OnBytes) -> Iterator[Record]:
+    quoted = reading.quoting == "csv"
+    pieces = numbered_pieces(path, seen, on_bytes)
+    delimiter, pieces = delimited(pieces, reading.names, quoted=quoted)
+    return _delimited(path, delimiter, reading, seen, rows(pieces, delimiter, quoted=quoted))
+
+
+def _tsv(path: Path, reading: Reading, seen: Seen, on_bytes: OnBytes) -> Iterator[Record]:
+    pieces = numbered_pieces(path, seen, on_bytes)
+    cells = rows(pieces, "\t", quoted=reading.quoting == "csv")
+    return _delimited(path, "\t", reading, seen, cells)
+
+
+def _delimited(
+    path: Path,
+    delimiter: str,
+    reading: Reading,
+    seen: Seen,
+    cells: Iterator[tuple[int, list[str] | Fault]],
+) -> Iterator[Record]:
+    shown = "tab" if delimiter == "\t" else repr(delimiter)
+    seen.kind.append(f"{shown} between cells")
+    if reading.quoting == "none":
+        seen.kind.append("no quoting")
+    return records(path, cells, reading.names)
+
+
+def _sheet(path: Path, reading: Reading, seen: Seen, on_bytes: OnBytes) -> Iterator[Record]:
+    yield from records(path, workbooks.sheet_rows(path, seen), reading.names)
+    on_bytes(path.stat().st_size)
+
+
+def _parquet(path: Path, reading: Reading, _: Seen, on_bytes: OnBytes) -> Iterator[Record]:
+    yield from workbooks.parquet_records(path, reading.names)
+    on_bytes(path.stat().st_size)
+
+
+FORMATS = {
+    ".jsonl": Format("JSON lines", _json_lines),
+    ".ndjson": Format("JSON lines", _json_lines),
+    ".json": Format("JSON", _json),
+    ".csv": Format("CSV", _csv, columns=True),
+    ".tsv": Format("TSV", _tsv, columns=True),
+    ".txt": Format("text, a line each", _text, named=False),
+    ".xlsx": Format("Excel", _sheet, columns=True, packed=False),
+    ".parquet": Format("Parquet", _parquet, columns=True, packed=False),
+}

@@ -1,11 +1,9 @@
 """Placement: every cluster on one shard, no shard empty, balanced, neighbours together."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import BuildError
 from index_builder.border import border_copies
 from index_builder.placement import SLACK, place
 
@@ -50,9 +48,17 @@ def test_the_same_seed_gives_the_same_placement():
     assert (first == place(sizes, affinity, centroids, 4, seed=7)).all()
 
 
-def test_fewer_clusters_than_shards_is_refused():
-    with pytest.raises(BuildError, match="3 clusters cannot fill 4 shards"):
-        place(np.ones(3, int), np.zeros((3, 3)), np.eye(3, dtype=np.float32), 4, seed=1)
+def test_fewer_clusters_than_shards_leave_shards_empty():
+    placed = place(np.ones(3, int), np.zeros((3, 3)), np.eye(3, dtype=np.float32), 4, seed=1)
+    assert placed.tolist() == [0, 1, 2]
+
+
+def test_an_empty_shard_gets_no_copies():
+    centroids = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    copies = border_copies(
+        centroids, centroids, np.array([0, 2], np.int32), np.array([0, 2], np.int32), 4, 9
+    )
+    assert [len(own) for own in copies] == [0, 0, 0, 0]
 
 
 @settings(max_examples=60, deadline=None)
@@ -62,7 +68,7 @@ def test_border_copies_keep_the_budget_and_never_repeat_the_home(seed, shards, b
     vectors, centroids = unit(rng, 120), unit(rng, 4 * shards)
     cluster_shard = np.tile(np.arange(shards), 4).astype(np.int32)
     home = cluster_shard[(vectors @ centroids.T).argmax(axis=1)]
-    copies = border_copies(vectors, centroids, cluster_shard, home, budget)
+    copies = border_copies(vectors, centroids, cluster_shard, home, shards, budget)
     assert sum(map(len, copies)) <= budget
     for shard, ordinals in enumerate(copies):
         assert (home[ordinals] != shard).all()
@@ -74,7 +80,7 @@ def test_the_nearest_to_the_border_is_copied_first():
     angles = np.array([0.05, 0.40, 0.78], dtype=np.float32)
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     copies = border_copies(
-        vectors, centroids, np.array([0, 1], np.int32), np.zeros(3, np.int32), budget=1
+        vectors, centroids, np.array([0, 1], np.int32), np.zeros(3, np.int32), 2, budget=1
     )
     assert [c.tolist() for c in copies] == [[], [2]]
 
@@ -87,6 +93,6 @@ def test_a_copy_that_is_held_goes_before_a_worthier_one():
         holds = np.zeros((3, 2), dtype=bool)
         holds[held, 1] = True
         copies = border_copies(
-            vectors, centroids, np.array([0, 1], np.int32), np.zeros(3, np.int32), 1, holds
+            vectors, centroids, np.array([0, 1], np.int32), np.zeros(3, np.int32), 2, 1, holds
         )
         assert [c.tolist() for c in copies] == [[], [copied]]

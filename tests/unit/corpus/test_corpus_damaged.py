@@ -10,7 +10,6 @@ import os
 import pickle
 import struct
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from index_builder.corpus.course import read_course
 from index_builder.corpus.document import MAX_ANSWER, MAX_ID, MAX_TEXT
 from index_builder.corpus.ingest import ingest
 from index_builder.corpus.readers import read_file
+from index_builder.corpus.reading import Seen
 from index_builder.corpus.unpickle import load_numbers
 
 codecs.lookup("raw-unicode-escape")  # or the first pickle of protocol 0 imports it
@@ -50,7 +50,7 @@ def test_a_corpus(tmp_path: Path, name: str, data: st.DataObject, packed: bool) 
         content = data.draw(st.just(gzip.compress(content)) | damaged(gzip.compress(good)))
     path.write_bytes(content)
     with fails_only_with(CorpusError, path.name, "no document"):
-        for number, found in read_file(path, Counter()):
+        for number, found in read_file(path, Seen()):
             assert number >= 1
             if not isinstance(found, Fault):
                 assert 1 <= len(found.text) <= MAX_TEXT

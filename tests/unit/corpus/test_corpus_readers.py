@@ -3,7 +3,6 @@ import csv
 import gzip
 import io
 import json
-from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -16,6 +15,7 @@ from index_builder.corpus.document import MAX_ANSWER, MAX_TEXT, Document
 from index_builder.corpus.fields import id_of_text
 from index_builder.corpus.lines import MAX_LINE
 from index_builder.corpus.readers import read_file
+from index_builder.corpus.reading import Seen
 
 
 def read(tmp_path, name, content):
@@ -55,7 +55,7 @@ def test_whole_numbers_of_metadata_come_back_as_they_went_in(tmp_path):
     [(_, document)] = read(tmp_path, "c.csv", f'text,metadata\na,"{cell}"\n')
     assert document.metadata == numbers
     [(_, fault)] = read(tmp_path, "d.csv", 'text,metadata\na,"{""n"": 18446744073709551616}"\n')
-    assert (fault.reason, "64 bits" in fault.detail) == (Reason.BAD_JSON, True)
+    assert (fault.reason, "64 bits" in fault.detail) == (Reason.BAD_TYPE, True)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_whole_numbers_of_metadata_come_back_as_they_went_in(tmp_path):
         (b'{"text": "a"', Reason.BAD_JSON, "column"),
         (b'{"text": "\\ud800"}', Reason.BAD_JSON, ""),
         (b'{"text": NaN}', Reason.BAD_JSON, ""),
-        (b'{"text": "a", "metadata": {"n": 18446744073709551616}}', Reason.BAD_JSON, "column 33"),
-        (b'{"text": "a", "metadata": {"n": [-9223372036854775809]}}', Reason.BAD_JSON, "64 bits"),
-        (b'{"text": "a", "metadata": {"n": ' + b"9" * 300 + b"}}", Reason.BAD_JSON, "64 bits"),
-        (b'{"text": "a", "id": 18446744073709551616}', Reason.BAD_JSON, "write it as a string"),
+        (b'{"text": "a", "metadata": {"n": 18446744073709551616}}', Reason.BAD_TYPE, "20 digits"),
+        (b'{"text": "a", "metadata": {"n": [-9223372036854775809]}}', Reason.BAD_TYPE, "64 bits"),
+        (b'{"text": "a", "metadata": {"n": ' + b"9" * 300 + b"}}", Reason.BAD_TYPE, "64 bits"),
+        (b'{"text": "a", "id": 18446744073709551616}', Reason.BAD_TYPE, "write it as a string"),
         (b"[" * 1010 + b"1" * 19 + b"]" * 1010, Reason.BAD_JSON, "nested too deep"),
         (b'{"text": "\xff"}', Reason.BAD_UTF8, "byte 11 is 0xff"),
-        (b'{"text": "' + b"a" * MAX_LINE + b'"}', Reason.TOO_LONG, "line has over"),
+        (b'{"text": "' + b"a" * MAX_LINE + b'"}', Reason.TOO_LONG, "line or record has over"),
         (b'{"text": "' + b"a" * (MAX_TEXT + 1) + b'"}', Reason.TOO_LONG, "2,001 characters"),
         (b'{"text": "a", "answer": "' + b"a" * 40_000 + b'"}', Reason.TOO_LONG, "answer has"),
         (
@@ -106,9 +106,9 @@ def test_a_text_of_exactly_the_longest_length_is_good(tmp_path):
 def test_unknown_keys_of_json_lines_are_ignored_and_counted(tmp_path):
     path = tmp_path / "c.ndjson"
     path.write_text('{"text": "a", "url": 1}\n{"text": "b", "url": 2, "x": 3}\n')
-    ignored = Counter()
-    assert [o.metadata for _, o in read_file(path, ignored)] == [None, None]
-    assert ignored == {"url": 2, "x": 1}
+    seen = Seen()
+    assert [o.metadata for _, o in read_file(path, seen)] == [None, None]
+    assert seen.ignored == {"url": 2, "x": 1}
 
 
 def test_text_is_one_question_a_line(tmp_path):
@@ -137,7 +137,7 @@ def test_bad_rows_of_a_table_cost_only_themselves(tmp_path):
     content = b'text,answer\na,1,2\nb\n"c"x,1\n\xff,1\n,1\ngood,1\n'
     assert reasons(read(tmp_path, "c.csv", content)) == [
         (2, Reason.BAD_ROW),
-        (3, Reason.BAD_ROW),
+        (3, "ok"),
         (4, Reason.BAD_ROW),
         (5, Reason.BAD_UTF8),
         (6, Reason.NO_TEXT),
@@ -165,12 +165,24 @@ def test_a_byte_order_mark_and_gzip_are_seen_through(tmp_path, name, packed):
     [
         ("c.pdf", b"", "unknown kind of corpus"),
         ("c.gz", b"", "unknown kind of corpus"),
-        ("c.csv", b"question,answer\n", "no column `text`.*'question', 'answer'"),
+        (
+            "c.csv",
+            b"frage,antwort\n",
+            "no text or question or .*'frage', 'antwort'; name one with --text-field",
+        ),
         ("c.csv", b"text,Text\n", "'text' is there twice"),
         ("c.csv", b"text,\xff\n", "names of the columns"),
         ("c.txt.gz", b"not gzip", "damaged gzip"),
         ("c.txt.gz", gzip.compress(b"a\n" * 9999)[:-12], "damaged gzip"),
-        ("c.txt", "question".encode("utf-16"), "save it as UTF-8"),
+        ("c.txt", "question".encode("utf-16-le"), "save it as UTF-8"),
+        ("c.txt", "question".encode("utf-32"), "save it as UTF-8"),
+        ("c.txt", "question".encode("utf-16")[:-1], "damaged utf-16"),
+        ("c.txt.bz2", b"not bzip2", "cannot be read|damaged"),
+        ("c.txt.zst", b"not zstd", "damaged Zstandard"),
+        ("c.xlsx", b"no zip", "damaged .xlsx"),
+        ("c.parquet", b"no parquet", "damaged .parquet"),
+        ("c.xlsx.gz", b"", "unknown kind of corpus"),
+        ("c.json", b'[{"text": "a"}, {"text": ', "never closed"),
     ],
 )
 def test_an_unreadable_file_is_refused_by_name(tmp_path, name, content, message):

@@ -234,8 +234,8 @@ def test_each_host_is_asked_for_its_own_parts_only(copy: Path) -> None:
     ShardPart.open(copy, 2).self_query()
 
 
-def test_an_empty_shard_fails_its_self_query(copy: Path) -> None:
-    """Sealed like any other: nothing but the question finds it out."""
+def test_a_shard_that_lost_its_documents_is_refused(copy: Path) -> None:
+    """Only a shard without clusters may be empty, and then its manifest says so."""
     store = copy / "shard-002/documents.sqlite"
     store.unlink()
     documents.write(store, [])
@@ -251,8 +251,8 @@ def test_an_empty_shard_fails_its_self_query(copy: Path) -> None:
     edit(copy, count)
     sealed_id = json.loads((copy / "manifest.json").read_text())["id"]
     copy = copy.rename(copy.with_name(sealed_id))
-    with pytest.raises(GenerationError, match="the self-query found nothing"):
-        ShardPart.open(copy, 2).self_query()
+    with pytest.raises(GenerationError, match="a cluster without documents"):
+        ShardPart.open(copy, 2)
 
 
 def test_a_shard_that_is_not_there_is_refused(copy: Path) -> None:

@@ -119,9 +119,26 @@ def test_a_question_is_routed_the_same_alone_and_beside_others(drawn):
 
 
 @pytest.mark.parametrize(
-    ("owner", "shards"), [([0, 0, 1], 3), ([0, 1, 5], 3), ([0, 1], 2)], ids=str
+    ("owner", "shards"), [([0, 0, 3], 3), ([0, 1, 5], 3), ([0, 1], 2)], ids=str
 )
-def test_an_orphan_cluster_or_an_empty_shard_is_refused(owner, shards):
+def test_an_orphan_cluster_is_refused(owner, shards):
     """The course project had more centroids than shards and sent the orphan to a neighbour."""
     with pytest.raises(GenerationError, match="routing"):
         Router(np.eye(3, dtype=np.float32), np.array(owner, np.int32), shards, 0.05, 64, 0.9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(routers(), st.integers(1, 6))
+def test_a_shard_without_clusters_is_never_asked(drawn, empty):
+    full, queries = drawn
+    router = Router(
+        full.centroids,
+        full.cluster_shard,
+        full.shards + empty,
+        full.temperature,
+        full.neighbours,
+        full.threshold,
+    )
+    for probe in ("auto", "all", 1, full.shards, full.shards + empty):
+        assert (router.probe(queries, probe)[:, : full.shards] == full.probe(queries, probe)).all()
+        assert not router.probe(queries, probe)[:, full.shards :].any()
