@@ -35,7 +35,9 @@ def play() -> Run:
         environ = {
             k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "ASKFLEET_"))
         }
-        environ |= {"ANSIBLE_NOCOLOR": "1", **settings}
+        # A playbook of a test lies elsewhere, not beside the plugins.
+        callbacks = str(ROOT / "playbooks/callback_plugins")
+        environ |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_PLUGINS": callbacks, **settings}
         return subprocess.run(
             [Path(sys.executable).parent / "ansible-playbook", *arguments],
             cwd=cwd,

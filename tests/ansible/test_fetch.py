@@ -104,7 +104,7 @@ def whole(**hosts: list[str]) -> dict[str, Any]:
 
 def sources(seen: dict[str, Any], *names: str) -> dict[str, Any]:
     wanted = [{"name": name, "size": 10, "files": {}} for name in names]
-    found: dict[str, Any] = fetch.askfleet_sources(wanted, seen, MEMBERS)
+    found: dict[str, Any] = fetch.askfleet_piece_hosts(wanted, seen, MEMBERS)
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,21 @@ BOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
 
 def load(path: Path) -> Any:
     return yaml.safe_load(path.read_text()) if path.exists() else None
+
+
+def test_no_two_plugins_name_a_filter_alike() -> None:
+    """Ansible would take one of them, and say nothing."""
+    names: Counter[str] = Counter()
+    for path in (ROOT / "roles").glob("*/filter_plugins/*.py"):
+        spec = importlib.util.spec_from_file_location(f"one_{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        names.update(module.FilterModule().filters())
+    assert len(names) > 20
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)

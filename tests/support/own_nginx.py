@@ -56,10 +56,10 @@ def configure(
         "nginx_gateways": replicas,
         "nginx_host": {
             "pools": [{"name": "shard-0", "port": ports["pool"], "replicas": replicas}],
-            "edge": {"address": "127.0.0.1", "port": ports["edge"], "tls": False},
+            "edge": {"listen": ["127.0.0.1"], "port": ports["edge"], "tls": False},
             "exporters": {"nginx": ports["metrics"]},
         },
-        "nginx_metrics_address": "127.0.0.1",
+        "nginx_metrics_addresses": ["127.0.0.1"],
     }
     config = directory / "nginx.conf"
     config.write_text(template.render({**variables, **changes}))

@@ -110,7 +110,7 @@ def askfleet_pieces(
     return list(pieces.values())
 
 
-def askfleet_sources(
+def askfleet_piece_hosts(
     pieces: Iterable[Json], looks: Mapping[str, Json], members: Iterable[str]
 ) -> dict[str, Any]:
     """Choose for each piece a host that holds it whole; of several, the one with least to send.
@@ -152,5 +152,5 @@ class FilterModule:
         return {
             "askfleet_choice": askfleet_choice,
             "askfleet_pieces": askfleet_pieces,
-            "askfleet_sources": askfleet_sources,
+            "askfleet_piece_hosts": askfleet_piece_hosts,
         }

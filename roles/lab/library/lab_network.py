@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -72,7 +73,7 @@ class Network:
             self._ip("-n", self._name, "link", "set", "lo", "up")
         if bridge not in links:
             self._ip("-n", self._name, "link", "add", bridge, "type", "bridge")
-        if _addresses(links.get(bridge)) != set(addresses):
+        if _addresses(links.get(bridge)) != {ip_interface(address) for address in addresses}:
             self._ip("-n", self._name, "address", "flush", "dev", bridge, "scope", "global")
             for address in addresses:
                 self._ip("-n", self._name, "address", "add", address, "dev", bridge)
@@ -106,9 +107,10 @@ def _is_up(link: dict | None) -> bool:
     return link is not None and "UP" in link["flags"]
 
 
-def _addresses(link: dict | None) -> set[str]:
+def _addresses(link: dict | None) -> set[IPv4Interface | IPv6Interface]:
     infos = link["addr_info"] if link else []
-    return {f"{info['local']}/{info['prefixlen']}" for info in infos if info["scope"] == "global"}
+    texts = (f"{one['local']}/{one['prefixlen']}" for one in infos if one["scope"] == "global")
+    return {ip_interface(text) for text in texts}
 
 
 def main() -> None:

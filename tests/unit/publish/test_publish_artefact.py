@@ -109,6 +109,7 @@ def test_wrong_prompts_are_refused(
     probe = replace(model.probe, document=model.probe.vector)
     model = replace(model, prompts=Prompts(Prompt("q"), Prompt("d", 1)), probe=probe)
     sealed = replace(model, fingerprint=fingerprint_of(model))
+    copy = copy.rename(copy.with_name(sealed.fingerprint))
     (copy / "model.json").write_bytes(msgspec.json.encode(sealed))
     assert Model.load(copy) == sealed
     edit(copy, change)
