@@ -20,6 +20,10 @@ class EncodeRequest(msgspec.Struct, forbid_unknown_fields=True):
     texts: list[str]
 
 
+# Made once: threads that decode a type for the first time at the same moment can crash msgspec.
+_REQUEST = msgspec.json.Decoder(EncodeRequest)
+
+
 def parse_side(value: str | None) -> Side:
     """What the texts are; questions unless ``value`` says otherwise. Raises: ProblemError 400."""
     if value is None or value == "query":
@@ -37,7 +41,7 @@ def parse_texts(body: bytes) -> list[str]:
     Raises: ProblemError 400 naming the member at fault, 413 for too many or too long.
     """
     try:
-        texts = msgspec.json.decode(body, type=EncodeRequest).texts
+        texts = _REQUEST.decode(body).texts
     except msgspec.ValidationError as error:
         fault, _, path = str(error).partition(" - at ")
         # "$.texts[3]" when a member is wrong; a missing or unknown one is named in the text

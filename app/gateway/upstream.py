@@ -87,6 +87,10 @@ class ShardAnswer(msgspec.Struct, frozen=True):
     results: list[list[ShardHit]]
 
 
+# Made once: threads that decode a type for the first time at the same moment can crash msgspec.
+_SHARD_ANSWER = msgspec.json.Decoder(ShardAnswer)
+
+
 class UpstreamError(Exception):
     """A pool did not give an answer; the text says which and why."""
 
@@ -217,7 +221,7 @@ class Upstream:
         sent, quick = vectors_to_bytes(queries), len(queries) <= QUICK_QUESTIONS
         found = self._ask(self._shard_urls[shard], target, sent, call, quick=quick)
         try:
-            answer = msgspec.json.decode(found.body, type=ShardAnswer)
+            answer = _SHARD_ANSWER.decode(found.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UpstreamError(f"shard {shard}: unreadable answer: {error}") from error
         if (answer.generation, answer.shard, len(answer.results)) != (

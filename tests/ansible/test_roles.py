@@ -31,7 +31,7 @@ def test_no_two_plugins_name_a_filter_alike() -> None:
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
         spec.loader.exec_module(module)
-        names.update(module.FilterModule().filters())
+        names.update(list(module.FilterModule().filters()))
     assert len(names) > 20
     assert [name for name, count in names.items() if count > 1] == []
 
