@@ -127,8 +127,9 @@ audit: .venv/complete ## known vulnerabilities in what is locked, but for audit-
 
 .PHONY: unit
 unit: .venv/complete ## unit, contract and Ansible tests
-	$(BIN)/pytest -v tests/unit tests/contract
-	$(BIN)/pytest -v tests/ansible # apart: ansible.module_utils patches sys.intern, and torch then cannot be imported
+	$(BIN)/pytest -v -n 2 --dist loadfile tests/unit
+	$(BIN)/pytest -v tests/contract # one after the other: they measure seconds
+	$(BIN)/pytest -v -n 2 --dist loadfile tests/ansible # apart: ansible.module_utils patches sys.intern, and torch then cannot be imported
 
 .PHONY: stack-test
 stack-test: .venv/complete $(DEMO) var/demo/model ## all services as processes on loopback
@@ -140,7 +141,7 @@ lab-test: .venv/complete $(DEMO) var/demo/model ## a lab of its own, from bare h
 
 .PHONY: faults
 faults: .venv/complete $(DEMO) var/demo/model ## updates under load with every fault, on a lab of their own
-	$(BIN)/pytest -v tests/lab/faults
+	ASKFLEET_KILLS=10 $(BIN)/pytest -v tests/lab/faults
 
 .PHONY: chaos
 chaos: .venv/complete $(DEMO) var/demo/model ## processes, hosts and networks that fail under load, on a lab of their own
