@@ -103,7 +103,7 @@ bench-scale: .venv/complete $(DEMO) var/demo/model ## growth: CPU, fan-out, reca
 # --- checks --------------------------------------------------------------------------------------
 
 .PHONY: test
-test: .venv/complete packages lint types audit unit stack-test bench-guard lab-test ## every check and test there is
+test: .venv/complete packages lint types audit unit stack-test bench-guard lab-test ## every check and test but make lab-long
 
 .PHONY: packages
 packages: # what the tests run besides Python; CI's machine is bare
@@ -136,8 +136,12 @@ stack-test: .venv/complete $(DEMO) var/demo/model ## all services as processes o
 	$(BIN)/pytest -v tests/stack
 
 .PHONY: lab-test
-lab-test: .venv/complete $(DEMO) var/demo/model ## a lab of its own, from bare hosts to nothing left, every fault included
-	$(BIN)/pytest -v tests/lab/test_lab_[1-3]*.py tests/lab/faults tests/lab/chaos tests/lab/test_lab_4_*.py
+lab-test: .venv/complete $(DEMO) var/demo/model ## a lab of its own, from bare hosts to nothing left, with faults
+	$(BIN)/pytest -v -m "not long" tests/lab/test_lab_[1-3]*.py tests/lab/faults tests/lab/chaos tests/lab/test_lab_4_*.py
+
+.PHONY: lab-long
+lab-long: .venv/complete $(DEMO) var/demo/model ## the lab's cases that take minutes each, for which make test has no time: before a release
+	$(BIN)/pytest -v -m long tests/lab/test_lab_3d_ipv6.py tests/lab/faults
 
 .PHONY: faults
 faults: .venv/complete $(DEMO) var/demo/model ## updates under load with every fault, on a lab of their own

@@ -22,6 +22,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "stage: what comes after needs it; not tried if it failed")
+    config.addinivalue_line(
+        "markers", "long: takes minutes; in `make lab-long`, not in `make test`"
+    )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -49,6 +49,7 @@ def ask(address: str) -> dict[str, str]:
     return body
 
 
+@pytest.mark.long
 def test_the_fleet_works_on_ipv6_addresses(ipv6: Fleet, tell):
     letter = ipv6.other()
     (generation,) = ipv6.corpora.ids(letter)

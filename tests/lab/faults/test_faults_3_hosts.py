@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from fault_generations import nothing_wrong, resealed
 from fault_inject import Trigger, link_names, turn_of
 from lab_breaks import (
@@ -54,6 +55,7 @@ def test_unit_masked_on_the_last_host(fleet, tell_load):
     expect_unchanged(before)
 
 
+@pytest.mark.long
 def test_port_taken_on_the_last_host(fleet, tell_load):
     unit = "askfleet-shard@3"
     before = fleet.picture()

@@ -1,5 +1,6 @@
 """Directories that cannot be written to: before a change, and from its middle on."""
 
+import pytest
 from fault_inject import Trigger, link_names, turn_of
 from lab_breaks import dangling_link, maskable, read_only_data, small_state
 from lab_end import expect_serves, expect_unchanged
@@ -87,6 +88,7 @@ def test_data_read_only(fleet, tell_load):
     expect_unchanged(before)
 
 
+@pytest.mark.long
 def test_data_read_only_from_the_middle_on(fleet, tell, tell_load):
     """What was flipped there cannot go back, and that is what is said."""
     old, new = fleet.now, fleet.other()

@@ -51,6 +51,7 @@ def test_host_dies_while(fleet, tell, tell_load, switched):
         _converges(fleet, tell, old, new)
 
 
+@pytest.mark.long
 def test_host_dies_after_its_turn(fleet, tell, tell_load):
     """All shards have been switched, and go back."""
     old, new = fleet.now, fleet.other()
@@ -67,6 +68,7 @@ def test_host_dies_after_its_turn(fleet, tell, tell_load):
     _converges(fleet, tell, old, new)
 
 
+@pytest.mark.long
 def test_host_that_may_be_lost_dies(fleet, tell, tell_load):
     """While it is being switched."""
     old, new = fleet.now, fleet.other()

@@ -3,6 +3,7 @@
 import filecmp
 from pathlib import Path
 
+import pytest
 from lab_corpora import start_update_to, write_corpus
 from lab_end import expect_serves
 from lab_plays import REPO, play
@@ -11,6 +12,7 @@ LETTER = "N"
 DOCUMENTS = 600
 
 
+@pytest.mark.long
 def test_a_fresh_controller_goes_on(fleet, tell, tell_load, tmp_path):
     """Look, go back, fetch what is served, and serve a new index that is built with its model."""
     if not fleet.before:

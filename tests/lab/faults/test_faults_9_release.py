@@ -1,5 +1,6 @@
 """Another version of the application, under load: forward, and back when it does not start."""
 
+import pytest
 from fault_releases import roll_out, version
 from lab_end import expect_unchanged
 from lab_hosts import ENCODERS, HOSTS, SHARDS, health, root
@@ -17,6 +18,7 @@ def linked() -> set[str]:
     return {link.readlink().name for link in links}
 
 
+@pytest.mark.long
 def test_new_release(fleet, tell, tell_load):
     with fleet.load(fleet.now) as load:
         done = roll_out(version("7"))
@@ -28,6 +30,7 @@ def test_new_release(fleet, tell, tell_load):
     assert set(releases().values()) == {release}
 
 
+@pytest.mark.long
 def test_broken_release_goes_back(fleet, tell, tell_load):
     """Encoders and shards have it when the first gateway does not start."""
     before, ran, link = fleet.picture(), releases(), linked()
@@ -43,6 +46,7 @@ def test_broken_release_goes_back(fleet, tell, tell_load):
     expect_unchanged(before)
 
 
+@pytest.mark.long
 def test_back_to_the_repository(fleet, tell, tell_load):
     """An older version is a release like any other."""
     with fleet.load(fleet.now) as load:

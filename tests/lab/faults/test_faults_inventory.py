@@ -67,6 +67,7 @@ def test_an_update_waits_for_the_pools(fleet, tell_load, tmp_path: Path):
     assert fleet.picture() == before
 
 
+@pytest.mark.long
 def test_move_a_shard(fleet, tell, tell_load, tmp_path: Path):
     """Shard 3 goes from shard-d to shard-a, as docs/operations.md says, and comes back."""
     before, now = fleet.picture(), fleet.now
@@ -94,6 +95,7 @@ def test_move_a_shard(fleet, tell, tell_load, tmp_path: Path):
     expect_unchanged(before)
 
 
+@pytest.mark.long
 def test_replace_a_host(fleet, tell, tell_load, tmp_path: Path):
     """encoder-2 takes the shards of shard-d; a rollback finds them there; shard-d comes back."""
     before, old, now = fleet.picture(), fleet.before, fleet.now
@@ -117,6 +119,7 @@ def test_replace_a_host(fleet, tell, tell_load, tmp_path: Path):
     expect_unchanged(before)
 
 
+@pytest.mark.long
 def test_rename_a_host(fleet, tell, tell_load, tmp_path: Path):
     """Only what tells its host's name restarts, and nothing is sent."""
     before, now = fleet.picture(), fleet.now
