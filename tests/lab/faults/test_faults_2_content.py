@@ -74,6 +74,7 @@ def test_changed_together_with_its_hash(fleet, tell_load):
     expect_unchanged(before)
 
 
+@pytest.mark.long
 def test_another_content_under_an_id_that_a_host_has(fleet, tell, tell_load):
     """Which of the two is right, the play cannot know; the fix that it names is tried."""
     now = fleet.now
@@ -99,7 +100,7 @@ def test_another_content_under_an_id_that_a_host_has(fleet, tell, tell_load):
 WRONG = {
     "other dimension": (other_dimension, "512"),
     "other fingerprint": (other_fingerprint, "0123456789abcdef"),
-    "empty index": (empty_index, "the self-query found nothing"),
+    "empty index": (empty_index, "a cluster without documents"),
     "wrong canary answers": (wrong_canaries, "gateway-1: activating gateway: ask the canaries"),
 }
 
