@@ -34,6 +34,8 @@ CONNECT_SECONDS = 1.0
 # was in vain, the pool is not waited for again until it has answered.
 PATIENCE = 3.0
 PAUSE = 0.1
+# A deadline that is so near has been spent.
+MOMENT = 0.1
 # What a replica answers in milliseconds: where it says nothing, nginx soon asks another.
 QUICK_BYTES = 1000
 QUICK_QUESTIONS = 8
@@ -57,6 +59,10 @@ class Call:
         if left <= 0:
             raise spent()
         return left
+
+    def is_over(self) -> bool:
+        """Whether time is up, or will be in a moment: nginx's own clock may run out first."""
+        return self.ends - time.monotonic() < MOMENT
 
     def quick(self) -> Call:
         """The same, of what is answered in milliseconds."""
@@ -169,14 +175,15 @@ class Upstream:
         try:
             answer = self._transport.post(pool, target, body, headers, left)
         except TimeoutError as error:
-            call.left()
+            if call.is_over():
+                raise spent() from error
             raise UpstreamError(f"{url}: {type(error).__name__}") from error
         except (OSError, HTTPException) as error:
             raise PoolsGoneError(f"{url}: {type(error).__name__}") from error
         if answer.status != 200:
             code = _code(answer.body)
             text = f"{url}: {answer.status} {code}"
-            if answer.status == 504 and code == DEADLINE:
+            if answer.status == 504 and (code == DEADLINE or call.is_over()):
                 raise spent()
             if answer.status == 409 and code in NOT_LOADED:
                 raise NotLoadedError(text, _replicas(answer.headers))

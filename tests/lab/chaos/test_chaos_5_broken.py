@@ -40,7 +40,9 @@ def test_a_store_cannot_be_read(under_load, tell):
     with under_load(), ThreadPoolExecutor(16) as pool:
         with truncated(HOST, file):
             out = until(lambda: bool(list(pool.map(ask, range(32)))) and status() == "broken")
-            play("status.yml", "-e", "verify=true").failed(f"{HOST}: shard-1: {file} has 4096 bytes")
+            play("status.yml", "-e", "verify=true").failed(
+                f"{HOST}: shard-1: {file} has 4096 bytes"
+            )
         tell(f"out after {out:.1f} s, back {until(lambda: status() == 'ok'):.1f} s after")
 
 

@@ -1,10 +1,13 @@
 """Directories that cannot be written to: before a change, and from its middle on."""
 
 import pytest
+from fault_generations import nothing_wrong, resealed
 from fault_inject import Trigger, link_names, turn_of
 from lab_breaks import dangling_link, maskable, read_only_data, small_state
+from lab_corpora import GENERATIONS, start_update_to
 from lab_end import expect_serves, expect_unchanged
-from lab_hosts import GATEWAYS, SHARDS, parts, run_on
+from lab_hosts import GATEWAYS, SHARDS, parts, root, run_on
+from lab_load import Load
 from lab_plays import Play, play
 
 HOST, NEXT_TO_LAST, LAST = "shard-b", "shard-c", "shard-d"
@@ -47,32 +50,36 @@ def test_state_directory_full(fleet, tell_load):
 
 def test_state_directory_fills_in_the_middle(fleet, tell, tell_load):
     """No journal, yet all goes back; the next play removes what was staged."""
-    before, (generation,) = fleet.picture(), fleet.corpora.ids("C")
+    before, right = fleet.picture(), fleet.corpora.by_id(fleet.now)
     with (
+        resealed(fleet.source("C"), GENERATIONS, nothing_wrong) as fresh,
         small_state(HOST) as fill,
-        maskable(LAST, MASKED) as mask,
-        fleet.load(fleet.now) as load,
-        fleet.start("C") as running,
-        Trigger(turn_of(running, "shards"), fill) as full,
-        Trigger(link_names(NEXT_TO_LAST, generation), mask) as fault,
     ):
-        failed = running.done()
+        right[fresh.name] = fleet.corpora.answers["C"].auto
+        routing = root("gateway-2") / f"srv/askfleet/generations/{fresh.name}/routing"
+        with (
+            Load(right) as load,
+            start_update_to(fresh) as running,
+            Trigger(turn_of(running, "shards"), fill) as full,
+            Trigger(turn_of(running, "shards"), lambda: routing.chmod(0o700)) as fault,
+        ):
+            failed = running.done()
     tell_load(load)
     assert full.fired
     assert fault.fired
-    failed.failed(f"{LAST}: activating shard", "masked")
+    failed.failed("gateway-2: activating gateway: ask the canaries")
     lines = summary(failed)
     assert any(SAME in line for line in lines), lines
     missed = f"journal: {HOST}: /var/lib/askfleet/journal.jsonl misses this change: No space left"
     assert any(line.startswith(missed) for line in lines), lines
-    assert any(line.startswith(f"staged: {generation} stays on ") for line in lines), lines
+    assert any(line.startswith(f"staged: {fresh.name} stays on ") for line in lines), lines
     expect_unchanged(before)
     pruned = play("prune.yml").succeeded()
     tell(f"prune.yml {pruned.seconds:.1f} s")
     holders = [
         host
         for host in (*SHARDS, *GATEWAYS)
-        if any(part.startswith(f"generations/{generation}/") for part in parts(host))
+        if any(part.startswith(f"generations/{fresh.name}/") for part in parts(host))
     ]
     assert holders == []
     expect_unchanged(before)

@@ -434,3 +434,18 @@ def test_only_named_headers_go_on() -> None:
 @pytest.mark.parametrize("value", ["", " ", "\xa0", "\x7f", "a\x00b", "é"])
 def test_a_header_that_would_spoil_the_call_stays_behind(value: str) -> None:
     assert forwarded_headers(Headers({"X-Request-ID": value}), ("X-Request-ID",)) == {}
+
+
+def test_nginx_may_give_up_a_moment_before_the_deadline(server: Pool, upstream: Upstream) -> None:
+    """Its own 504 has no code of ours."""
+
+    def late() -> Answer:
+        time.sleep(0.25)
+        return 504, {"Askfleet-Tried": "504"}, b"<html>"
+
+    server.answer = late
+    with pytest.raises(ProblemError) as caught:
+        upstream.encode(("a" * 2000,), MODEL, 4, Call(time.monotonic() + 0.3, {}))
+    assert (caught.value.status, caught.value.code) == (504, "deadline")
+    with pytest.raises(UpstreamError, match="504"):
+        upstream.encode(("a" * 2000,), MODEL, 4, Call(time.monotonic() + 5, {}))
