@@ -227,3 +227,18 @@ def test_a_gateway_that_is_not_well_stops_no_rollback() -> None:
     seen = looks((B, A), (M1,))
     seen["gateway-1"]["health"]["gateway"] = {"status": "silent"}
     assert target(seen)["record"]["generation"] == A
+
+
+class Lazy(dict[str, Any]):
+    """A dictionary as Ansible hands it to a filter: its items are a generator."""
+
+    def items(self) -> Any:
+        return (pair for pair in super().items())
+
+
+def test_ansibles_own_dictionaries_are_compared() -> None:
+    new = {**record(B), "previous": record(A)}
+    for told, sent in ((look("shard-b", B, A), 0), (look("shard-b", B), 1)):
+        for held in told["held"]["generations"].values():
+            held["files"] = Lazy(held["files"])
+        assert len(shipped("shard-b", told, new)) == sent

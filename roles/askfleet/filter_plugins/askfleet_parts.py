@@ -106,7 +106,9 @@ def _whole(part: Json, look: Json) -> set[str]:
         return set()
     records = {"manifest.json", "model.json"}  # read, or the directory would not be listed
     wanted = {name: info["sha256"] for name, info in part["files"].items() if name not in records}
-    return {part["id"]} if wanted.items() <= held["files"].items() else set()
+    # Ansible's own dictionaries have no comparable views.
+    whole = all(held["files"].get(name) == sha256 for name, sha256 in wanted.items())
+    return {part["id"]} if whole else set()
 
 
 def askfleet_bases(part: Json, look: Json) -> list[str]:
