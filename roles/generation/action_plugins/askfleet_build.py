@@ -38,9 +38,9 @@ author: askfleet
 EXAMPLES = r"""
 - name: Build a generation
   askfleet_build:
-    argv: [python, -m, index_builder, build, --json, --corpus, /tmp/corpus.jsonl]
+    argv: [python, -m, index_builder, build, --json, --corpus, questions.jsonl]
     chdir: "{{ askfleet_source_dir }}"
-    log: /tmp/build.log
+    log: var/build.log
 """
 
 RETURN = r"""
