@@ -65,6 +65,7 @@ def test_a_stopped_firewall_would_be_seen():
     assert scan(STRANGER, 7200, 7201, "shard-a")["shard-a"] == []
 
 
+@pytest.mark.long
 def test_rules_go_and_come_under_load(corpora, tell):
     """The kernel knows no connection from before its rules, and cuts none of them off."""
     with Load(corpora.by_id("A")) as load:

