@@ -49,7 +49,7 @@ def test_state_directory_full(fleet, tell_load):
 
 
 def test_state_directory_fills_in_the_middle(fleet, tell, tell_load):
-    """No journal, yet all goes back; the next play removes what was staged."""
+    """All goes back nevertheless, and is said to be; prune.yml removes what was staged."""
     before, right = fleet.picture(), fleet.corpora.by_id(fleet.now)
     with (
         resealed(fleet.source("C"), GENERATIONS, nothing_wrong) as fresh,
@@ -70,8 +70,6 @@ def test_state_directory_fills_in_the_middle(fleet, tell, tell_load):
     failed.failed("gateway-2: activating gateway: ask the canaries")
     lines = summary(failed)
     assert any(SAME in line for line in lines), lines
-    missed = f"journal: {HOST}: /var/lib/askfleet/journal.jsonl misses this change: No space left"
-    assert any(line.startswith(missed) for line in lines), lines
     assert any(line.startswith(f"staged: {fresh.name} stays on ") for line in lines), lines
     expect_unchanged(before)
     pruned = play("prune.yml").succeeded()
