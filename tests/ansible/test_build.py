@@ -74,6 +74,8 @@ def running(build: Callable[[str], Path], tmp_path: Path) -> Iterator[subprocess
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # As a terminal would: who starts tests in the background has them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         yield process
         if process.poll() is None:
