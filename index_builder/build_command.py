@@ -14,7 +14,7 @@ import msgspec
 from app.errors import BuildError
 from app.generation.manifest import Manifest
 from index_builder.corpus.ingest import ingest
-from index_builder.corpus.names import Names
+from index_builder.corpus.options import add_reading, chosen_reading
 from index_builder.corpus.reading import Reading
 from index_builder.course_input import read_course_input
 from index_builder.document_rows import DocumentRows
@@ -40,22 +40,7 @@ def add_build(commands: Any) -> None:
         help=".jsonl or .json (text, optional id, answer, metadata), .csv/.tsv with a header, .txt "
         "one a line; .gz, .bz2 or .zst of these; .xlsx, .parquet",
     )
-    for part, usual in (
-        ("text", "text, question, query, title"),
-        ("id", "id, _id"),
-        ("answer", "answer"),
-    ):
-        source.add_argument(
-            f"--{part}-field",
-            metavar="NAME",
-            help=f"the column or key of --corpus that holds the {part} (default: {usual})",
-        )
-    source.add_argument(
-        "--quoting",
-        choices=("csv", "none"),
-        default="csv",
-        help="none: quotes in .csv and .tsv are characters like others (default csv)",
-    )
+    add_reading(source)
     source.add_argument(
         "--course-clusters",
         type=Path,
@@ -141,9 +126,7 @@ def _run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     check_settings(settings)
-    reading = Reading(
-        Names(arguments.text_field, arguments.id_field, arguments.answer_field), arguments.quoting
-    )
+    reading = chosen_reading(arguments)
     _check_input(arguments, reading)
     progress = Progress()
     work: Path = arguments.work or arguments.out / ".work"

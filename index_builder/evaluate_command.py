@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from app.generation.engine import open_engine
 from app.generation.shard_part import Hit
 from index_builder.corpus.ingest import Ingested, ingest
+from index_builder.corpus.options import add_reading, chosen_reading
 from index_builder.embed import embed
 from index_builder.evaluate import K, Sample, questions
 from index_builder.labelled import Labelled, quality, read_labelled
@@ -30,6 +31,7 @@ def add_evaluate(commands: Any) -> None:
         help="build from a labelled corpus and measure: hit@1, recall@10, nDCG@10, fan-out",
     )
     parser.add_argument("--corpus", type=Path, required=True, metavar="FILE")
+    add_reading(parser)
     parser.add_argument("--queries", type=Path, required=True, metavar="FILE", help="id, text")
     parser.add_argument(
         "--qrels", type=Path, required=True, metavar="FILE", help="query-id, corpus-id, grade (TSV)"
@@ -49,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
     progress = Progress()
     labelled = read_labelled(arguments.queries, arguments.qrels)
     work = arguments.out / ".work"
-    corpus = ingest([arguments.corpus], work / "corpus", 0.001, progress)
+    corpus = ingest([arguments.corpus], work / "corpus", 0.001, progress, chosen_reading(arguments))
     names = _names(corpus.documents)
     labelled.require(frozenset(names), arguments.corpus, _left_out(corpus))
     vectors = embed(corpus, arguments.model, work, processes=arguments.processes, progress=progress)

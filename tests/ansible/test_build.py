@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -94,3 +95,30 @@ def test_its_progress_is_seen_while_it_runs_and_ctrl_c_ends_it(
     while Path(f"/proc/{builder}").exists():
         assert time.monotonic() < ends, "the build goes on"
         time.sleep(0.05)
+
+
+ROLE = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - include_role: {name: generation, tasks_from: build, public: true}
+"""
+
+
+@pytest.mark.parametrize("field", ["", "Frage"])
+def test_the_corpus_is_read_as_the_play_was_told(play: Run, tmp_path: Path, field: str) -> None:
+    (tmp_path / "faq.csv").write_text("Frage;Antwort\nWie geht das?;So.\n")
+    told = {
+        "askfleet_fleet": {"shards": [0, 1]},
+        "askfleet_source_dir": str(ROOT),
+        "askfleet_build_dir": str(tmp_path),
+        "corpus": str(tmp_path / "faq.csv"),
+        "model": str(tmp_path / "no-model"),
+        "text_field": field,
+    }
+    (tmp_path / "told.json").write_text(json.dumps(told))
+    (tmp_path / "book.yml").write_text(ROLE)
+    done = play(tmp_path / "book.yml", "-e", f"@{tmp_path}/told.json")
+    assert done.returncode == 2
+    expected = "is not a sealed model artefact" if field else "name one with --text-field"
+    assert expected in done.stdout
