@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 from collections import deque
 from pathlib import Path
@@ -71,7 +72,7 @@ class ActionModule(ActionBase):
             }
         )
         log = Path(arguments["log"])
-        self._display.display(f"The build's log: {log}")
+        self._show(f"The build's log: {log}")
         try:
             status, output, last = self._build(arguments["argv"], arguments["chdir"], log)
         except OSError as error:
@@ -96,9 +97,21 @@ class ActionModule(ActionBase):
             for line in build.stderr or ():
                 file.write(line)
                 last.append(line.rstrip())
-                self._display.display(f"  {line.rstrip()}")
+                self._show(f"  {line.rstrip()}")
             output = build.stdout.read() if build.stdout else ""
         return build.returncode, output, list(last)
+
+    def _show(self, line: str) -> None:
+        """Display a line.
+
+        Ctrl-C waits until it is out: a worker that ends amid it keeps the lock of the queue that
+        lines go through, and the play then waits for that lock for ever.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._display.display(line)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _reason(last: list[str]) -> str:
