@@ -47,6 +47,11 @@ class Rollouts:
                 (self.next / "units" / f"{service['unit']}{end}").write_text(text)
             (self.next / "settings" / f"{service['name']}.env").write_text(text)
 
+    def write_socket(self, service: Json, *addresses: str) -> None:
+        """Write a wanted socket unit that listens there."""
+        lines = "".join(f"ListenStream={address}\n" for address in addresses)
+        (self.next / "units" / f"{service['unit']}.socket").write_text(lines)
+
     def serve(self) -> None:
         """There is something to serve, and it is served."""
         self.host.link("shard", GENERATION)
@@ -279,3 +284,23 @@ def test_prune_keeps_the_current_release_and_the_last_installed(tmp_path: Path) 
     (tmp_path / "current").symlink_to(tmp_path / "releases/a")
     assert sorted(prune(tmp_path, 2)) == ["environments/y", "releases/b", "releases/c"]
     assert prune(tmp_path, 2) == []
+
+
+def test_a_socket_stays_where_it_listens_as_its_unit_says(served: Rollouts) -> None:
+    for service in served.services:
+        served.write_socket(service, f"127.0.0.1:{service['port']}")
+    served.roll(NEW)
+    assert not served.host.calls("systemctl stop")
+
+
+def test_a_socket_that_is_to_listen_elsewhere_is_bound_anew(served: Rollouts) -> None:
+    """On the same port of other addresses: loopback answers there before and after."""
+    here, moved = served.services
+    served.write_socket(here, f"127.0.0.1:{here['port']}")
+    served.write_socket(moved, f"[::]:{moved['port']}", f"127.0.0.1:{moved['port']}")
+    served.roll(NEW)
+    unit = moved["unit"]
+    [stop] = served.host.calls("systemctl stop")
+    assert stop.startswith(f"systemctl stop {unit}.service {unit}.socket")
+    calls = served.host.calls("systemctl")
+    assert calls.index(stop) < next(at for at, call in enumerate(calls) if " restart " in call)

@@ -24,10 +24,10 @@ QUESTION = json.dumps({"instances": ["how do you turn on an iphone?"]})
 @pytest.fixture
 def ipv6(made_fleet: Fleet) -> Iterator[Fleet]:
     """The fleet by its IPv6 addresses, and afterwards by those of IPv4 again."""
-    play("site.yml", *INVENTORIES).succeeded()
     place = [f"{STRANGER}/64", "dev", "br0"]
     subprocess.run(["ip", "-n", NAME, "address", "add", *place, "nodad"], check=True)
     try:
+        play("site.yml", *INVENTORIES).succeeded()
         yield made_fleet
     finally:
         subprocess.run(["ip", "-n", NAME, "address", "delete", *place], check=True)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-import socket
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +18,7 @@ from ansible.module_utils.askfleet_host import (
     unit_states,
 )
 from ansible.module_utils.askfleet_installed import ENDS, Files
+from ansible.module_utils.askfleet_port import addresses
 from ansible.module_utils.askfleet_restart import StepError, check_startable, restart
 from ansible.module_utils.basic import AnsibleModule
 
@@ -105,6 +106,8 @@ log:
   returned: failure
 """
 
+_LISTENS = re.compile(r"^ListenStream=(.+)$", re.MULTILINE)
+
 
 class Rollout:
     """The way from what the services were started with to what they should be started with."""
@@ -171,11 +174,15 @@ class Rollout:
         )
 
     def _rebind(self, services: list[dict]) -> None:
-        """Stop sockets that do not listen where they should; the restart starts them again."""
+        """Stop sockets that do not listen where their units say; the restart starts them again.
+
+        systemd would go on with such a socket, and start the service without it.
+        """
         for service in services:
-            try:
-                socket.create_connection(("127.0.0.1", service["port"]), 1.0).close()
-            except OSError:
+            text = self._unit_of(service, ".socket").read_text(encoding="utf-8")
+            wanted = set(_LISTENS.findall(text))
+            ports = {int(address.rpartition(":")[2]) for address in wanted}
+            if wanted != set().union(*map(addresses, ports)):
                 systemctl("stop", [f"{service['unit']}.service", f"{service['unit']}.socket"])
 
     def _has_something(self, service: dict) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
 _LISTEN = "0A"
+_FAMILIES = {"tcp": socket.AF_INET, "tcp6": socket.AF_INET6}
 # 127.0.0.1, 0.0.0.0 and ::, as the kernel writes them: where a call to 127.0.0.1 may end.
 _LOCAL = frozenset({"0100007F", "00000000", "0" * 32})
 
@@ -18,16 +21,29 @@ def sockets(port: int, *, anywhere: bool = False) -> set[str]:
         port: the port.
         anywhere: also those on other addresses than loopback's.
     """
+    return {inode for _, address, inode in _listening(port) if anywhere or address in _LOCAL}
+
+
+def addresses(port: int) -> set[str]:
+    """Return where this host listens on a TCP port, as units write it: `0.0.0.0:7100`."""
     found = set()
-    for table in ("tcp", "tcp6"):
+    for family, address, _ in _listening(port):
+        # The kernel writes words of four bytes, each backwards.
+        words = [bytes.fromhex(address[at : at + 8])[::-1] for at in range(0, len(address), 8)]
+        name = socket.inet_ntop(family, b"".join(words))
+        found.add(f"[{name}]:{port}" if ":" in name else f"{name}:{port}")
+    return found
+
+
+def _listening(port: int) -> Iterator[tuple[socket.AddressFamily, str, str]]:
+    """Yield family, address as the kernel writes it, and socket as /proc/*/fd names it."""
+    for table, family in _FAMILIES.items():
         with suppress(FileNotFoundError):  # a kernel without IPv6
             for line in (PROC / "net" / table).read_text(encoding="ascii").splitlines()[1:]:
                 fields = line.split()
                 address, _, number = fields[1].partition(":")
-                near = anywhere or address in _LOCAL
-                if fields[3] == _LISTEN and int(number, 16) == port and near:
-                    found.add(f"socket:[{fields[9]}]")
-    return found
+                if fields[3] == _LISTEN and int(number, 16) == port:
+                    yield family, address, f"socket:[{fields[9]}]"
 
 
 def holds(process: int, port: int) -> bool:
