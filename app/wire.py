@@ -18,6 +18,7 @@ QUICK_HEADER = "Askfleet-Quick"
 REACHED_HEADER = "Askfleet-Reached"
 DEADLINE_HEADER = "Askfleet-Deadline-Ms"
 REQUEST_ID_HEADER = "X-Request-ID"
+MAX_REQUEST_ID = 64
 
 type_f32 = np.dtype("<f4")
 

@@ -12,10 +12,10 @@ from http.client import HTTPException
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from werkzeug.datastructures import Headers as Incoming
 
 from app.errors import ProblemError
 from app.gateway.connections import Answer, Headers, Transport
+from app.service.request import Request
 from app.wire import (
     CANARY_HEADER,
     DEADLINE_HEADER,
@@ -243,12 +243,12 @@ class Upstream:
         return answer.results
 
 
-def forwarded_headers(incoming: Incoming, names: tuple[str, ...]) -> dict[str, str]:
+def forwarded_headers(request: Request, names: tuple[str, ...]) -> dict[str, str]:
     """The headers that go on from the caller's request to the pools.
 
     A value that is not plain printable ASCII stays behind: it must not spoil the calls.
     """
-    values = {name: incoming.get(name, "").strip() for name in names if name != CANARY_HEADER}
+    values = {name: request.header(name.lower()).strip() for name in names if name != CANARY_HEADER}
     return {
         name: value
         for name, value in values.items()

@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import msgspec
 import numpy as np
 import pytest
-from werkzeug.datastructures import Headers
 
 from app.errors import ProblemError
 from app.gateway.connections import Connections
 from app.gateway.upstream import Call, Upstream, UpstreamError, forwarded_headers
+from app.service.request import Request
 from app.wire import vectors_from_bytes, vectors_to_bytes
 
 MODEL, GENERATION = "0123456789abcdef", "20260101T000000Z-01234567"
@@ -425,15 +425,23 @@ def test_connections_are_kept_alive(server: Pool, upstream: Upstream) -> None:
     assert len(server.peers) == 1
 
 
+def incoming_with(**headers: str) -> Request:
+    pairs = [
+        (name.replace("_", "-").encode(), value.encode("latin-1"))
+        for name, value in headers.items()
+    ]
+    return Request({"headers": pairs}, lambda: None)  # type: ignore[arg-type]  # has no body
+
+
 def test_only_named_headers_go_on() -> None:
-    incoming = Headers({"x-request-id": "r-1", "Cookie": "secret", "Askfleet-Canary": "1"})
+    incoming = incoming_with(**{"x-request-id": "r-1", "cookie": "secret", "askfleet-canary": "1"})
     assert forwarded_headers(incoming, ("X-Request-ID",)) == {"X-Request-ID": "r-1"}
     assert forwarded_headers(incoming, ("Askfleet-Canary", "X-Other")) == {}
 
 
 @pytest.mark.parametrize("value", ["", " ", "\xa0", "\x7f", "a\x00b", "é"])
 def test_a_header_that_would_spoil_the_call_stays_behind(value: str) -> None:
-    assert forwarded_headers(Headers({"X-Request-ID": value}), ("X-Request-ID",)) == {}
+    assert forwarded_headers(incoming_with(**{"x-request-id": value}), ("X-Request-ID",)) == {}
 
 
 def test_nginx_may_give_up_a_moment_before_the_deadline(server: Pool, upstream: Upstream) -> None:
