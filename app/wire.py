@@ -18,7 +18,8 @@ QUICK_HEADER = "Askfleet-Quick"
 REACHED_HEADER = "Askfleet-Reached"
 DEADLINE_HEADER = "Askfleet-Deadline-Ms"
 REQUEST_ID_HEADER = "X-Request-ID"
-MAX_REQUEST_ID = 64
+# So many characters of ids reach the logs: those of a whole batch (app/gateway/batches.py).
+MAX_REQUEST_ID = 16 * 65
 
 type_f32 = np.dtype("<f4")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,14 @@ from app.gateway.body import (
     parse_query_string,
     parse_search,
 )
+from app.gateway.call import Call, forwarded_headers
 from app.gateway.connections import Connections
 from app.gateway.generations import Generations
 from app.gateway.keys import ApiKeys
 from app.gateway.metrics import GatewayMetrics
+from app.gateway.pools import CONNECT_SECONDS
 from app.gateway.search import Backend, Searcher, SearchResult, result_json
-from app.gateway.upstream import CONNECT_SECONDS, Call, Upstream, forwarded_headers
+from app.gateway.upstream import Upstream
 from app.generation.manifest import Manifest
 from app.generation.routing import Router
 from app.service.application import Application
@@ -34,9 +35,9 @@ from app.service.request import JSON, Answer, Request, json_answer
 from app.service.threads import Threads
 from app.wire import CANARY_HEADER, GENERATION_HEADER, REQUEST_ID_HEADER
 
-# Calls to shards at one time in this process; more wait their turn, bounded by gunicorn's threads.
-FAN_OUT_THREADS = 32
 MAX_BODY = 1 << 20
+# A flip loads in one of them, canaries of another generation in the others.
+LOADING_THREADS = 2
 API_DOCUMENT = Path(__file__).with_name("openapi.json")
 _CANARY = CANARY_HEADER.lower()
 _GENERATION = GENERATION_HEADER.lower()
@@ -44,9 +45,7 @@ _GENERATION = GENERATION_HEADER.lower()
 KEYED = ("/process", "/v1/")
 
 
-def load_searcher(
-    directory: Path, config: GatewayConfig, backend: Backend, pool: ThreadPoolExecutor
-) -> Searcher:
+def load_searcher(directory: Path, config: GatewayConfig, backend: Backend) -> Searcher:
     """Load one generation's router, its checksums first.
 
     Raises: GenerationError where it is damaged or does not fit the fleet.
@@ -58,7 +57,7 @@ def load_searcher(
             f"{len(config.shard_urls)}"
         )
     manifest.verify(directory, (), routing=True)
-    searcher = Searcher(manifest, Router.load(directory, manifest), backend, pool)
+    searcher = Searcher(manifest, Router.load(directory, manifest), backend)
     searcher.self_query()
     return searcher
 
@@ -73,10 +72,9 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
     Raises: GenerationError when the current generation cannot be routed, ConfigError when the API
         keys cannot be read.
     """
-    pool = ThreadPoolExecutor(FAN_OUT_THREADS, thread_name_prefix="fan-out")
     fleet = backend or Upstream(Connections(CONNECT_SECONDS), config.encoder_url, config.shard_urls)
     generations = Generations(
-        config.links, lambda directory: load_searcher(directory, config, fleet, pool)
+        config.links, lambda directory: load_searcher(directory, config, fleet)
     )
     breaker = Breaker(lambda: generations.active().self_query())
     lifecycle = Lifecycle(config.drain_file, breaker, config.unit)
@@ -97,32 +95,33 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
     app = new_service("gateway", config, lifecycle, describe)
     counts = GatewayMetrics(app.extensions["askfleet.metrics"].registry)
     document = API_DOCUMENT.read_bytes()
-    threads = Threads(config.threads, "search")
+    threads = Threads(LOADING_THREADS, "load")
     keys = None if config.api_keys is None else ApiKeys.read(config.api_keys, config.edges)
 
     def let_in(request: Request) -> None:
         if keys is not None and request.scope["path"].startswith(KEYED):
             keys.check(request)
 
-    def chosen(request: Request) -> Searcher:
+    async def chosen(request: Request) -> Searcher:
         """Who answers this request from its beginning to its end."""
         if request.has(_CANARY) and request.has(_GENERATION):
-            return generations.pinned(request.header(_GENERATION))
-        return generations.active()
+            return await threads.run(lambda: generations.pinned(request.header(_GENERATION)))
+        settled = generations.settled()
+        return await threads.run(generations.active) if settled is None else settled
 
-    def run(request: Request, wanted: SearchRequest) -> tuple[Searcher, SearchResult]:
-        searcher = chosen(request)
+    async def run(request: Request, wanted: SearchRequest) -> tuple[Searcher, SearchResult]:
+        searcher = await chosen(request)
         request.check_waits()
         call = Call(
             time.monotonic() + config.deadline,
             forwarded_headers(request, (REQUEST_ID_HEADER,)),
         )
-        result = searcher.search(wanted, call, remember=may_remember(request))
+        result = await searcher.search(wanted, call, remember=may_remember(request))
         counts.count(result)
         return searcher, result
 
     async def search_answer(request: Request, wanted: SearchRequest) -> Answer:
-        searcher, result = await threads.run(lambda: run(request, wanted))
+        searcher, result = await run(request, wanted)
         return json_answer(
             {
                 "generation": searcher.manifest.id,
@@ -135,7 +134,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
 
     async def process(request: Request) -> Answer:
         wanted = parse_process(await request.body(MAX_BODY))
-        searcher, result = await threads.run(lambda: run(request, wanted))
+        searcher, result = await run(request, wanted)
         matches = [query.hits[0].text if query.hits else None for query in result.queries]
         return json_answer(
             {

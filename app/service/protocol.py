@@ -13,6 +13,10 @@ from gunicorn.asgi import parser, protocol
 parser.RFC9112_TARGET_INVALID = re.compile(rb"[\x00-\x20\x7f]")
 
 
+class _ChunkedError(Exception):
+    """The body comes in chunks."""
+
+
 class Protocol(protocol.ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
     """One connection. The worker knows all of them, so that it can close those that are idle."""
 
@@ -55,6 +59,25 @@ class Protocol(protocol.ASGIProtocol):  # type: ignore[misc]  # gunicorn has no 
             receiver._body_wait_expired = True
             receiver._wake_waiter()
         return True
+
+    def _on_headers_complete(self) -> bool:
+        """Before any of the body is read: chunks are refused, whatever they are like."""
+        if self._callback_parser.is_chunked:
+            raise _ChunkedError
+        if not self._callback_parser.path.startswith(b"/"):
+            raise parser.InvalidRequestLine("the path of a request begins with a slash")
+        return bool(super()._on_headers_complete())
+
+    def _feed_callback_parser(self, data: bytes) -> bool:
+        try:
+            return bool(super()._feed_callback_parser(data))
+        except _ChunkedError:
+            detail = "send the body with a Content-Length, not in chunks"
+            self._send_error_response(411, detail)
+        except ValueError:  # a length of more digits than Python makes a number of
+            self._send_error_response(400, "Invalid Content-Length value")
+        self._close_transport()
+        return False
 
     def _arm_keepalive_timer(self) -> None:
         if self._half_closed:

@@ -236,7 +236,7 @@ def test_the_canary_command_can_pin(
 
 def loader(fleet: LocalFleet) -> Any:
     def load(directory: Path) -> Searcher:
-        return gateway.load_searcher(directory, fleet.config, None, None)  # type: ignore[arg-type]  # never searched
+        return gateway.load_searcher(directory, fleet.config, None)  # type: ignore[arg-type]  # never searched
 
     return load
 

@@ -24,6 +24,16 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run_coroutine_threadsafe(coroutine, _LOOP).result(60)
 
 
+class Blocking:
+    """An object whose coroutine functions can be called from a test that is not one."""
+
+    def __init__(self, whole: Any) -> None:
+        self._whole = whole
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *about, **more: run(getattr(self._whole, name)(*about, **more))
+
+
 class Client(werkzeug.test.Client):
     """Asks an application in this process."""
 

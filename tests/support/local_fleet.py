@@ -1,5 +1,6 @@
 """A whole fleet in one process: the real services and the real upstream code, without sockets."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,22 +26,25 @@ class Wire:
         self.dead = False
         self.headers: list[dict[str, str]] = []
 
-    def post(self, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def post(self, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         if self.dead:
-            return Answer(502, {"Askfleet-Tried": "502"}, b"")  # the pool's nginx
+            return Answer(502, {"askfleet-tried": "502"}, b"")  # the pool's nginx
         self.headers.append(dict(headers))
-        answer = Client(self.app).post(target, headers=dict(headers), data=body)
-        return Answer(answer.status_code, answer.headers, answer.data)
+        answer = await asyncio.to_thread(
+            Client(self.app).post, target, headers=dict(headers), data=body
+        )
+        told = {name.lower(): value for name, value in answer.headers.items()}
+        return Answer(answer.status_code, told, answer.data)
 
 
 class Wires(dict[str, Wire]):
     """A transport without sockets: a wire for each service, by its name."""
 
-    def post(
+    async def post(
         self, base: str, target: str, body: bytes, headers: Mapping[str, str], seconds: float
     ) -> Answer:
         assert seconds > 0
-        return self[base.removeprefix("http://")].post(target, body, headers)
+        return await self[base.removeprefix("http://")].post(target, body, headers)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import msgspec
 import numpy as np
 import pytest
+from asgi_client import Blocking
 
 from app.errors import ProblemError
+from app.gateway.call import Call, UpstreamError, forwarded_headers
 from app.gateway.connections import Connections
-from app.gateway.upstream import Call, Upstream, UpstreamError, forwarded_headers
+from app.gateway.upstream import Upstream
 from app.service.request import Request
 from app.wire import vectors_from_bytes, vectors_to_bytes
 
@@ -75,8 +77,8 @@ def server() -> Iterator[Pool]:
 
 
 @pytest.fixture
-def upstream(server: Pool) -> Upstream:
-    return Upstream(Connections(1.0), server.url, (server.url, server.url))
+def upstream(server: Pool) -> Blocking:
+    return Blocking(Upstream(Connections(1.0), server.url, (server.url, server.url)))
 
 
 def call(seconds: float = 10.0) -> Call:
@@ -90,11 +92,11 @@ def shard_answer(**change: object) -> bytes:
     )
 
 
-def search(upstream: Upstream) -> list[list[object]]:
+def search(upstream: Blocking) -> list[list[object]]:
     return upstream.search(1, QUERIES, GENERATION, MODEL, 3, call())  # type: ignore[return-value]  # hits
 
 
-def test_texts_go_out_and_vectors_come_back(server: Pool, upstream: Upstream) -> None:
+def test_texts_go_out_and_vectors_come_back(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (200, {"Askfleet-Model": MODEL}, vectors_to_bytes(QUERIES))
     vectors = upstream.encode(("a", "é"), MODEL, 4, call())
     assert np.array_equal(vectors, QUERIES)
@@ -105,7 +107,7 @@ def test_texts_go_out_and_vectors_come_back(server: Pool, upstream: Upstream) ->
     assert 0 < int(headers["Askfleet-Deadline-Ms"]) <= 10_000
 
 
-def test_vectors_go_out_and_hits_come_back(server: Pool, upstream: Upstream) -> None:
+def test_vectors_go_out_and_hits_come_back(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (200, {}, shard_answer())
     [[found], nothing] = search(upstream)
     assert (found.id, found.score, bytes(found.metadata)) == ("d1", 0.5, b"{}")
@@ -134,7 +136,7 @@ def test_vectors_go_out_and_hits_come_back(server: Pool, upstream: Upstream) -> 
     ],
 )
 def test_a_wrong_answer_of_a_shard_is_none(
-    server: Pool, upstream: Upstream, answer: Answer, message: str
+    server: Pool, upstream: Blocking, answer: Answer, message: str
 ) -> None:
     server.answer = lambda: answer
     with pytest.raises(UpstreamError, match=message):
@@ -154,7 +156,7 @@ def test_a_wrong_answer_of_a_shard_is_none(
     ],
 )
 def test_a_wrong_answer_of_the_encoder_is_none(
-    server: Pool, upstream: Upstream, answer: Answer, message: str
+    server: Pool, upstream: Blocking, answer: Answer, message: str
 ) -> None:
     server.answer = lambda: answer
     with pytest.raises(UpstreamError, match=message):
@@ -162,7 +164,7 @@ def test_a_wrong_answer_of_the_encoder_is_none(
 
 
 def test_a_kept_connection_that_was_closed_meanwhile_is_made_anew(
-    server: Pool, upstream: Upstream
+    server: Pool, upstream: Blocking
 ) -> None:
     server.answer = lambda: (200, {}, shard_answer())
     server.hangs_up = True
@@ -185,7 +187,7 @@ def paths(server: Pool) -> list[str]:
 
 
 def test_a_409_is_asked_of_every_replica_until_one_answers(
-    server: Pool, upstream: Upstream
+    server: Pool, upstream: Blocking
 ) -> None:
     server.answer = not_loaded()
     server.answers["/replica/0/search"] = lambda: (503, {}, b'{"code":"draining"}')
@@ -200,7 +202,7 @@ def test_a_409_is_asked_of_every_replica_until_one_answers(
     assert {headers["Askfleet-Model"] for _, headers, _ in server.requests} == {MODEL}
 
 
-def test_an_encoders_409_is_asked_of_every_replica_too(server: Pool, upstream: Upstream) -> None:
+def test_an_encoders_409_is_asked_of_every_replica_too(server: Pool, upstream: Blocking) -> None:
     server.answer = not_loaded("model_not_loaded")
     server.answers["/replica/2/encode"] = lambda: (
         200,
@@ -212,7 +214,7 @@ def test_an_encoders_409_is_asked_of_every_replica_too(server: Pool, upstream: U
 
 
 def test_when_no_replica_answers_the_pools_409_is_the_error(
-    server: Pool, upstream: Upstream
+    server: Pool, upstream: Blocking
 ) -> None:
     server.answer = not_loaded()
     server.answers["/replica/2/search"] = lambda: (502, {}, b"")
@@ -221,7 +223,7 @@ def test_when_no_replica_answers_the_pools_409_is_the_error(
     assert paths(server) == ["/search", *(f"/replica/{n}/search" for n in range(3))]
 
 
-def test_replicas_are_asked_within_the_deadline(server: Pool, upstream: Upstream) -> None:
+def test_replicas_are_asked_within_the_deadline(server: Pool, upstream: Blocking) -> None:
     release = threading.Event()
 
     def slow() -> Answer:
@@ -249,7 +251,7 @@ def test_replicas_are_asked_within_the_deadline(server: Pool, upstream: Upstream
     ],
 )
 def test_other_errors_are_not_asked_of_others(
-    server: Pool, upstream: Upstream, answer: Callable[[], Answer]
+    server: Pool, upstream: Blocking, answer: Callable[[], Answer]
 ) -> None:
     server.answer = answer
     with pytest.raises(UpstreamError):
@@ -261,7 +263,7 @@ def test_other_errors_are_not_asked_of_others(
 
 
 def test_while_the_last_replica_restarts_the_pool_is_asked_again(
-    server: Pool, upstream: Upstream
+    server: Pool, upstream: Blocking
 ) -> None:
     told = iter(["503", "502, 503, 502, 503", "503, 504"])
 
@@ -276,9 +278,9 @@ def test_while_the_last_replica_restarts_the_pool_is_asked_again(
 
 
 def test_a_pool_that_stays_drained_is_given_up(
-    server: Pool, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    server: Pool, upstream: Blocking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.gateway.upstream.PATIENCE", 0.5)
+    monkeypatch.setattr("app.gateway.pools.PATIENCE", 0.5)
     server.answer = lambda: (503, {"Askfleet-Tried": "503"}, b'{"code":"draining"}')
     with pytest.raises(UpstreamError, match="503 draining"):
         search(upstream)
@@ -286,9 +288,9 @@ def test_a_pool_that_stays_drained_is_given_up(
 
 
 def test_a_pool_that_was_waited_for_in_vain_is_not_waited_for_again_until_it_answers(
-    server: Pool, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    server: Pool, upstream: Blocking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.gateway.upstream.PATIENCE", 0.5)
+    monkeypatch.setattr("app.gateway.pools.PATIENCE", 0.5)
     refusal: Answer = (503, {"Askfleet-Tried": "503"}, b'{"code":"replica_broken"}')
     answer = refusal
     server.answer = lambda: answer
@@ -307,7 +309,7 @@ def test_a_pool_that_was_waited_for_in_vain_is_not_waited_for_again_until_it_ans
     assert asked() > 2
 
 
-def test_it_is_asked_again_within_the_deadline(server: Pool, upstream: Upstream) -> None:
+def test_it_is_asked_again_within_the_deadline(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (503, {"Askfleet-Tried": "503"}, b"")
     start = time.monotonic()
     with pytest.raises(UpstreamError, match="503"):
@@ -315,7 +317,7 @@ def test_it_is_asked_again_within_the_deadline(server: Pool, upstream: Upstream)
     assert time.monotonic() - start < 2
 
 
-def test_where_all_are_dead_nobody_waits(server: Pool, upstream: Upstream) -> None:
+def test_where_all_are_dead_nobody_waits(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (502, {"Askfleet-Tried": "502, 504"}, b"")
     with pytest.raises(UpstreamError, match="502"):
         search(upstream)
@@ -333,7 +335,7 @@ def quick(server: Pool) -> list[bool]:
     ("tried", "reached"), [("504, 504", "0.001, 0.000"), ("504, 504, 502", "-, 0.000, -")]
 )
 def test_who_was_only_too_slow_is_waited_for(
-    server: Pool, upstream: Upstream, tried: str, reached: str
+    server: Pool, upstream: Blocking, tried: str, reached: str
 ) -> None:
     late = {"Askfleet-Tried": tried, "Askfleet-Reached": reached}
     told = iter([(504, late, b""), (200, {}, shard_answer())])
@@ -342,7 +344,7 @@ def test_who_was_only_too_slow_is_waited_for(
     assert quick(server) == [True, False]
 
 
-def test_who_is_too_slow_to_the_end_is_given_up(server: Pool, upstream: Upstream) -> None:
+def test_who_is_too_slow_to_the_end_is_given_up(server: Pool, upstream: Blocking) -> None:
     late = {"Askfleet-Tried": "504", "Askfleet-Reached": "0.001"}
     server.answer = lambda: (504, late, b"")
     with pytest.raises(UpstreamError, match="504"):
@@ -350,7 +352,7 @@ def test_who_is_too_slow_to_the_end_is_given_up(server: Pool, upstream: Upstream
     assert quick(server) == [True, False]
 
 
-def test_who_cannot_be_reached_is_not_waited_for(server: Pool, upstream: Upstream) -> None:
+def test_who_cannot_be_reached_is_not_waited_for(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (
         504,
         {"Askfleet-Tried": "504, 502", "Askfleet-Reached": "-, 0.001"},
@@ -361,7 +363,7 @@ def test_who_cannot_be_reached_is_not_waited_for(server: Pool, upstream: Upstrea
     assert quick(server) == [True]
 
 
-def test_many_or_long_questions_have_the_whole_deadline(server: Pool, upstream: Upstream) -> None:
+def test_many_or_long_questions_have_the_whole_deadline(server: Pool, upstream: Blocking) -> None:
     many = np.ones((9, 4), dtype=np.float32)
     server.answer = lambda: (200, {}, shard_answer(results=[[]] * 9))
     upstream.search(1, many, GENERATION, MODEL, 3, call())
@@ -375,10 +377,10 @@ def test_nobody_there_is_an_upstream_error(server: Pool) -> None:
     url = server.url
     server.server_close()
     with pytest.raises(UpstreamError, match=r"Connection(Refused|Reset)Error"):
-        Upstream(Connections(1.0), url, ()).encode(("a",), MODEL, 4, call())
+        Blocking(Upstream(Connections(1.0), url, ())).encode(("a",), MODEL, 4, call())
 
 
-def test_an_answer_too_late_is_a_spent_deadline(server: Pool, upstream: Upstream) -> None:
+def test_an_answer_too_late_is_a_spent_deadline(server: Pool, upstream: Blocking) -> None:
     release = threading.Event()
 
     def slow() -> Answer:
@@ -392,7 +394,7 @@ def test_an_answer_too_late_is_a_spent_deadline(server: Pool, upstream: Upstream
     assert (caught.value.status, caught.value.code) == (504, "deadline")
 
 
-def test_an_encoders_spent_deadline_is_the_requests(server: Pool, upstream: Upstream) -> None:
+def test_an_encoders_spent_deadline_is_the_requests(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (504, {"Askfleet-Tried": "504"}, b'{"code":"deadline"}')
     with pytest.raises(ProblemError) as caught:
         upstream.encode(("a" * 2000,), MODEL, 4, call())
@@ -400,7 +402,7 @@ def test_an_encoders_spent_deadline_is_the_requests(server: Pool, upstream: Upst
     assert len(server.requests) == 1
 
 
-def test_without_time_left_nobody_is_asked(server: Pool, upstream: Upstream) -> None:
+def test_without_time_left_nobody_is_asked(server: Pool, upstream: Blocking) -> None:
     with pytest.raises(ProblemError) as caught:
         upstream.encode(("a",), MODEL, 4, call(-1.0))
     assert (caught.value.status, caught.value.code) == (504, "deadline")
@@ -408,7 +410,7 @@ def test_without_time_left_nobody_is_asked(server: Pool, upstream: Upstream) -> 
 
 
 def test_proxies_of_the_environment_are_not_used(
-    server: Pool, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    server: Pool, upstream: Blocking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://192.0.2.1:9")
     monkeypatch.setenv("HTTP_PROXY", "http://192.0.2.1:9")
@@ -417,7 +419,7 @@ def test_proxies_of_the_environment_are_not_used(
     assert len(server.requests) == 1
 
 
-def test_connections_are_kept_alive(server: Pool, upstream: Upstream) -> None:
+def test_connections_are_kept_alive(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (200, {}, shard_answer())
     for _ in range(3):
         search(upstream)
@@ -444,7 +446,7 @@ def test_a_header_that_would_spoil_the_call_stays_behind(value: str) -> None:
     assert forwarded_headers(incoming_with(**{"x-request-id": value}), ("X-Request-ID",)) == {}
 
 
-def test_nginx_may_give_up_a_moment_before_the_deadline(server: Pool, upstream: Upstream) -> None:
+def test_nginx_may_give_up_a_moment_before_the_deadline(server: Pool, upstream: Blocking) -> None:
     """Its own 504 has no code of ours."""
 
     def late() -> Answer:
