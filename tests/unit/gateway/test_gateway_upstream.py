@@ -1,5 +1,7 @@
 """Calls to the pools over real sockets: what is sent, and every way an answer can be wrong."""
 
+import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import msgspec
 import numpy as np
 import pytest
-from asgi_client import Blocking
+from asgi_client import Blocking, run
 
 from app.errors import ProblemError
 from app.gateway.call import Call, UpstreamError, forwarded_headers
@@ -433,6 +435,62 @@ def incoming_with(**headers: str) -> Request:
         for name, value in headers.items()
     ]
     return Request({"headers": pairs}, lambda: None)  # type: ignore[arg-type]  # has no body
+
+
+def test_a_call_that_is_given_up_leaves_no_half_read_connection(server: Pool) -> None:
+    release = threading.Event()
+
+    def late() -> Answer:
+        release.wait(10)
+        return 200, {}, b"late"
+
+    server.answers["/late"] = late
+    server.answer = lambda: (200, {}, b"mine")
+
+    async def case() -> list[bytes]:
+        connections = Connections(1.0)
+
+        async def post(target: str) -> bytes:
+            return (await connections.post(server.url, target, b"", {}, 10)).body
+
+        await post("/first")
+        given_up = asyncio.create_task(post("/late"))
+        while len(server.requests) < 2:
+            await asyncio.sleep(0.01)
+        given_up.cancel()
+        found = [await post("/second")]
+        release.set()
+        return [*found, await post("/third")]
+
+    assert run(case()) == [b"mine", b"mine"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+        b"HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"",
+    ],
+)
+def test_what_is_no_whole_answer_is_an_error(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(UpstreamError, match=r"Connection(Reset)?Error"):
+            Blocking(Upstream(Connections(1.0), url, ())).encode(("a",), MODEL, 4, call())
+        thread.join()
 
 
 def test_only_named_headers_go_on() -> None:
