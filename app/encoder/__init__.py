@@ -28,7 +28,14 @@ from app.service.health import new_service
 from app.service.lifecycle import Lifecycle
 from app.service.request import JSON, Answer, Request, json_answer
 from app.service.threads import Threads
-from app.wire import DEADLINE_HEADER, DIM_HEADER, MODEL_HEADER, OCTETS, vectors_to_bytes
+from app.wire import (
+    DEADLINE_HEADER,
+    DIM_HEADER,
+    MODEL_HEADER,
+    OCTETS,
+    SLOTS_HEADER,
+    vectors_to_bytes,
+)
 
 # (model, side, text) -> vector. It cannot change an answer: a text has the same vector whenever
 # asked.
@@ -88,6 +95,7 @@ def create_app(
     registry.register(EncoderState(queue.statistics, known.statistics))
     batches = batch_histogram(registry)
     threads = Threads(config.threads, "encode")
+    slots_told = str(queue.statistics()["slots"])
 
     async def encode(request: Request) -> Answer:
         args = request.args()
@@ -102,6 +110,7 @@ def create_app(
         headers = (
             (MODEL_HEADER, served.engine.fingerprint),
             (DIM_HEADER, str(served.engine.dim)),
+            (SLOTS_HEADER, slots_told),
         )
         if _wants_json(request.header("accept")):
             told = {"model": served.engine.fingerprint, "dim": served.engine.dim}

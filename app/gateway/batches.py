@@ -1,7 +1,7 @@
 """What waits for the same pool is sent to it in one request: natural batching, without a timer.
 
-While as many requests are under way as a pool has replicas, what comes is collected; the moment one
-of them ends, what has come goes out together. Who comes alone goes alone, and at once.
+While as many requests are under way as the pool works on at one time, what comes is collected; the
+moment one of them ends, what has come goes out together. Who comes alone goes alone, and at once.
 """
 
 from __future__ import annotations

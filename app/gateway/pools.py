@@ -25,6 +25,7 @@ from app.wire import (
     QUICK_HEADER,
     REACHED_HEADER,
     REPLICAS_HEADER,
+    SLOTS_HEADER,
     TRIED_HEADER,
 )
 
@@ -38,7 +39,7 @@ PAUSE = 0.1
 NOT_LOADED = frozenset({"generation_not_loaded", "model_not_loaded"})
 
 _TRIED, _REACHED = TRIED_HEADER.lower(), REACHED_HEADER.lower()
-_REPLICAS = REPLICAS_HEADER.lower()
+_REPLICAS, _SLOTS = REPLICAS_HEADER.lower(), SLOTS_HEADER.lower()
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +50,11 @@ class Pools:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._in_vain: set[str] = set()
-        self._replicas: dict[str, int] = {}
+        self._at_once: dict[str, int] = {}
 
-    def replicas(self, pool: str) -> int:
-        """How many replicas the pool said it has, at least one."""
-        return max(self._replicas.get(pool, 1), 1)
+    def at_once(self, pool: str) -> int:
+        """How many requests the pool works on at one time: its replicas, each in its slots."""
+        return self._at_once.get(pool, 1)
 
     async def ask(self, pool: str, target: str, body: bytes, call: Call, *, quick: bool) -> Answer:
         """Ask a pool; while its replicas say only that they restart, ask again.
@@ -106,9 +107,7 @@ class Pools:
             raise UpstreamError(f"{url}: {type(error).__name__}") from error
         except OSError as error:
             raise PoolsGoneError(f"{url}: {type(error).__name__}") from error
-        replicas = _count(answer.headers)
-        if replicas:
-            self._replicas[pool] = replicas
+        replicas = _count(answer.headers, _REPLICAS)
         if answer.status != 200:
             code = _code(answer.body)
             text = f"{url}: {answer.status} {code}"
@@ -121,6 +120,7 @@ class Pools:
             if QUICK_HEADER in headers and _was_late(answer.headers):
                 raise LateError(text)
             raise UpstreamError(text)
+        self._at_once[pool] = max(replicas, 1) * max(_count(answer.headers, _SLOTS), 1)
         return answer
 
 
@@ -145,7 +145,7 @@ def _was_late(headers: Mapping[str, str]) -> bool:
     )
 
 
-def _count(headers: Mapping[str, str]) -> int:
-    """How many replicas the pool says it has, to be asked one by one; 0 where that is no pool."""
-    told = headers.get(_REPLICAS, "")
+def _count(headers: Mapping[str, str], name: str) -> int:
+    """How many replicas a pool says it has, or slots a replica; 0 where they do not say."""
+    told = headers.get(name, "")
     return int(told) if told.isascii() and told.isdigit() and len(told) < 4 else 0

@@ -62,10 +62,10 @@ class Upstream:
         self._encoder_url = encoder_url
         self._shard_urls = shard_urls
         self._encoder: Batches[_EncodeKey, _Texts, NDArray[np.float32]] = Batches(
-            self._encode, partial(self._pools.replicas, encoder_url)
+            self._encode, partial(self._pools.at_once, encoder_url)
         )
         self._shards: list[Batches[_SearchKey, NDArray[np.float32], _Hits]] = [
-            Batches(partial(self._search, shard), partial(self._pools.replicas, url))
+            Batches(partial(self._search, shard), partial(self._pools.at_once, url))
             for shard, url in enumerate(shard_urls)
         ]
 

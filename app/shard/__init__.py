@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import Any
 
@@ -19,7 +20,7 @@ from app.service.health import broken, new_service
 from app.service.lifecycle import Lifecycle
 from app.service.request import Answer, Request, json_answer
 from app.service.threads import Threads
-from app.wire import MODEL_HEADER, type_f32, vectors_from_bytes
+from app.wire import MODEL_HEADER, SLOTS_HEADER, type_f32, vectors_from_bytes
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ def create_app(config: ShardConfig) -> Application:
     widest = max(part.manifest.model.dim for part in by_id.values())
     limit = MAX_VECTORS * widest * type_f32.itemsize
     threads = Threads(config.threads, "search")
+    slots = min(config.threads, len(os.sched_getaffinity(0)))
     pace = dict.fromkeys(by_id, 0.0)  # seconds that a vector takes of late, by generation
 
     async def search(request: Request) -> Answer:
@@ -115,6 +117,8 @@ def create_app(config: ShardConfig) -> Application:
         if not 1 <= k <= MAX_K:
             raise ProblemError(400, "bad_k", f"k must be 1 to {MAX_K}", field="k")
 
+        inline = pace[wanted] * len(queries) <= INLINE
+
         def answer() -> Answer:
             request.check_waits()
             begun = time.perf_counter()
@@ -131,10 +135,12 @@ def create_app(config: ShardConfig) -> Application:
                     "generation": part.manifest.id,
                     "shard": config.shard,
                     "results": [[_result(hit) for hit in row] for row in hits],
-                }
+                },
+                # One at a time where it is done inline, so that what waits comes together.
+                ((SLOTS_HEADER, "1" if inline else str(slots)),),
             )
 
-        return answer() if pace[wanted] * len(queries) <= INLINE else await threads.run(answer)
+        return answer() if inline else await threads.run(answer)
 
     lifecycle.mark_ready()
     return Application(app, {"/search": {"POST": search}})
