@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgi_client import Client
 from contract import Search, check_problem, read
-from flask.testing import FlaskClient
 from local_fleet import LocalFleet, start_fleet
 from scraped import Scraped
 from small_generations import build_small
@@ -35,7 +35,7 @@ def search(fleet: LocalFleet, shard: int = 1) -> Any:
     )
 
 
-def check_status(client: FlaskClient, status: str) -> dict[str, Any]:
+def check_status(client: Client, status: str) -> dict[str, Any]:
     """The health pages and the metrics agree."""
     code = 200 if status == "ok" else 503
     for path in ("/readyz", "/health"):
