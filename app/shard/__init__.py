@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import msgspec
 from flask import Flask, Response, request
 from prometheus_client import Counter
 
 from app.config import ShardConfig
 from app.errors import GenerationError, ProblemError
-from app.generation.shard_part import Hit, ShardPart
+from app.generation.shard_part import ShardPart
 from app.generation.store import served
 from app.service.breaker import Breaker
 from app.service.caller import check_waits
-from app.service.health import broken, json_response, new_service
+from app.service.health import broken, new_service
 from app.service.lifecycle import Lifecycle
 from app.service.whole_body import read_body
+from app.shard.answer import answer_body
 from app.wire import MODEL_HEADER, type_f32, vectors_from_bytes
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ MAX_VECTORS = 1024
 def load_parts(config: ShardConfig) -> dict[str, ShardPart]:
     """Open what ``current`` and ``previous`` name, self-query passed; ``current`` is a must.
 
-    FAISS and SQLite trust their files, so checksums come first. That reads every byte once, and no
+    FAISS trusts its file, so checksums come first. That reads every byte once, and no
     question pays for page faults.
 
     A ``previous`` that cannot serve is left out: it must not keep the current one from serving.
@@ -115,25 +115,8 @@ def create_app(config: ShardConfig) -> Flask:
             breaker.damaged(str(error), lambda: part.search(queries, k))
             raise broken("shard") from error
         searches.inc(len(queries))
-        return json_response(
-            {
-                "generation": part.manifest.id,
-                "shard": config.shard,
-                "results": [[_result(hit) for hit in row] for row in hits],
-            }
-        )
+        body = answer_body(part.manifest.id, config.shard, hits)
+        return Response(body, content_type="application/json")
 
     lifecycle.mark_ready()
     return app
-
-
-def _result(hit: Hit) -> dict[str, Any]:
-    row = hit.row
-    return {
-        "ordinal": row.ordinal,
-        "id": row.id,
-        "score": hit.score,
-        "text": row.text,
-        "answer": row.answer,
-        "metadata": msgspec.Raw(row.metadata.encode()) if row.metadata else None,
-    }
