@@ -127,13 +127,19 @@ class Documents:
     def fetch(self, rows: Sequence[int]) -> list[bytes]:
         """The records of these rows; raises GenerationError where the file is damaged."""
         found = []
-        for row in rows:
-            if not 0 <= row < self.count:
-                raise GenerationError(f"{self._path} has no document {row}")
-            block = row // BLOCK
-            start, end = _PLACES.unpack(self._read(8, self._table + 4 * (row + block)))
-            record = self._read(max(end - start, 0), self._starts[block] + start)
-            if crc32(record) != WHOLE:
-                raise GenerationError(f"{self._path} is damaged at document {row}")
-            found.append(record[:-4])
+        try:
+            for row in rows:
+                if not 0 <= row < self.count:
+                    raise GenerationError(f"{self._path} has no document {row}")
+                block = row // BLOCK
+                at = os.pread(self._file, 8, self._table + 4 * (row + block))
+                start, end = _PLACES.unpack(at)
+                record = os.pread(self._file, end - start, self._starts[block] + start)
+                if crc32(record) != WHOLE:  # one that is cut short, too
+                    raise GenerationError(f"{self._path} is damaged at document {row}")
+                found.append(record[:-4])
+        except OSError as error:
+            raise GenerationError(f"{self._path} cannot be read: {error.strerror}") from error
+        except struct.error as error:
+            raise GenerationError(f"{self._path} cannot be read: it ends too early") from error
         return found
