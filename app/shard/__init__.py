@@ -7,19 +7,19 @@ import os
 import time
 from typing import Any
 
-import msgspec
 from prometheus_client import Counter
 
 from app.config import ShardConfig
 from app.errors import GenerationError, ProblemError
-from app.generation.shard_part import Hit, ShardPart
+from app.generation.shard_part import ShardPart
 from app.generation.store import served
 from app.service.application import Application
 from app.service.breaker import Breaker
 from app.service.health import broken, new_service
 from app.service.lifecycle import Lifecycle
-from app.service.request import Answer, Request, json_answer
+from app.service.request import Answer, Request
 from app.service.threads import Threads
+from app.shard.answer import answer_body
 from app.wire import MODEL_HEADER, SLOTS_HEADER, type_f32, vectors_from_bytes
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ INLINE = 0.002
 def load_parts(config: ShardConfig) -> dict[str, ShardPart]:
     """Open what ``current`` and ``previous`` name, self-query passed; ``current`` is a must.
 
-    FAISS and SQLite trust their files, so checksums come first. That reads every byte once, and no
+    FAISS trusts its file, so checksums come first. That reads every byte once, and no
     question pays for page faults.
 
     A ``previous`` that cannot serve is left out: it must not keep the current one from serving.
@@ -130,15 +130,10 @@ def create_app(config: ShardConfig) -> Application:
             spent = (time.perf_counter() - begun) / len(queries)
             pace[wanted] += (spent - pace[wanted]) / 8
             searches.inc(len(queries))
-            return json_answer(
-                {
-                    "generation": part.manifest.id,
-                    "shard": config.shard,
-                    "results": [[_result(hit) for hit in row] for row in hits],
-                },
-                # One at a time where it is done inline, so that what waits comes together.
-                ((SLOTS_HEADER, "1" if inline else str(slots)),),
-            )
+            # One at a time where it is done inline, so that what waits comes together.
+            told = ((SLOTS_HEADER, "1" if inline else str(slots)),)
+            body = answer_body(part.manifest.id, config.shard, hits)
+            return Answer(body, headers=told)
 
         return answer() if inline else await threads.run(answer)
 
@@ -149,15 +144,3 @@ def create_app(config: ShardConfig) -> Application:
 def _whole(text: str) -> int:
     """A whole number; 0, which is never asked for, where it is none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-
-
-def _result(hit: Hit) -> dict[str, Any]:
-    row = hit.row
-    return {
-        "ordinal": row.ordinal,
-        "id": row.id,
-        "score": hit.score,
-        "text": row.text,
-        "answer": row.answer,
-        "metadata": msgspec.Raw(row.metadata.encode()) if row.metadata else None,
-    }

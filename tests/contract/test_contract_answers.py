@@ -1,9 +1,7 @@
 """What is answered when nothing is wrong, and when the fleet is."""
 
 import json
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -275,21 +273,20 @@ def test_what_is_remembered_costs_no_call(
     assert sum(calls().values()) == 8, "only what is new is asked, in one call each"
 
 
-def test_a_shards_winners_are_read_in_one_statement(
+def test_a_shards_winners_are_read_once_and_not_decoded(
     fleet: LocalFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    statements: list[str] = []
-    own = Documents._connection
+    reads: list[int] = []
+    own = Documents.fetch
 
-    @contextmanager
-    def traced(documents: Documents) -> Iterator[sqlite3.Connection]:
-        with own(documents) as connection:
-            connection.set_trace_callback(statements.append)
-            yield connection
+    def counted(documents: Documents, rows: Sequence[int]) -> list[bytes]:
+        reads.append(len(rows))
+        return own(documents, rows)
 
-    monkeypatch.setattr(Documents, "_connection", traced)
+    monkeypatch.setattr(Documents, "fetch", counted)
+    monkeypatch.setattr("app.generation.shard_part.row_of", None)
     [query] = read(fleet.gateway.get("/v1/search?q=new+e&k=10&cache=0"), Search).queries
-    assert len(statements) == len(query.shards_asked)
+    assert reads == [10] * len(query.shards_asked)
 
 
 def test_an_answer_never_mixes_two_generations(tmp_path: Path) -> None:

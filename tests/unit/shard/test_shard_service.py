@@ -90,20 +90,20 @@ def test_a_batch_answers_as_single_questions_do(
     assert results(one.vectors[:20]) == alone
 
 
-@pytest.mark.parametrize("name", ["index.faiss", "documents.sqlite"])
+@pytest.mark.parametrize("name", ["index.faiss", "documents.bin"])
 def test_a_damaged_current_keeps_the_service_down(
     three: list[SmallGeneration], tmp_path: Path, name: str
 ) -> None:
     bad = Path(shutil.copytree(three[0].directory, tmp_path / "bad"))
     path = bad / "shard-001" / name
     content = bytearray(path.read_bytes())
-    content[-1] ^= 1  # FAISS and SQLite would read it all the same
+    content[-1] ^= 1  # FAISS would read it all the same
     path.write_bytes(content)
     with pytest.raises(GenerationError, match=rf"shard-001/{name} does not match its sha256"):
         create_app(shard_config(link(tmp_path / "links", bad), 1))
 
 
-@pytest.mark.parametrize("damage", ["index.faiss", "documents.sqlite", "everything"])
+@pytest.mark.parametrize("damage", ["index.faiss", "documents.bin", "everything"])
 def test_a_damaged_previous_is_left_out(
     three: list[SmallGeneration], tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
