@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from asgi_client import Client
 from schema_1 import as_before
 from small_generations import SmallGeneration, build_small, documents_of, link, shard_config
 
@@ -33,7 +34,7 @@ def before(now: SmallGeneration, tmp_path: Path) -> Path:
 
 def test_both_answer_the_same(now: SmallGeneration, before: Path, tmp_path: Path) -> None:
     """The parts of the answers, byte for byte."""
-    client = create_app(shard_config(link(tmp_path, now.directory, before), 1)).test_client()
+    client = Client(create_app(shard_config(link(tmp_path, now.directory, before), 1)))
     bodies = [
         client.post(
             f"/search?generation={directory.name}&k=50",
