@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from lab_hosts import EDGES, HOSTS, NAMESPACE, host_processes, run_on, unit_properties
-from lab_load import Load
 from lab_plays import NAME, SUBNET, play
 
 STRANGER = f"{SUBNET}.99"
@@ -66,9 +65,9 @@ def test_a_stopped_firewall_would_be_seen():
 
 
 @pytest.mark.long
-def test_rules_go_and_come_under_load(corpora, tell):
+def test_rules_go_and_come_under_load(fleet, tell):
     """The kernel knows no connection from before its rules, and cuts none of them off."""
-    with Load(corpora.by_id("A")) as load:
+    with fleet.load(fleet.now) as load:
         play("site.yml", "-e", "askfleet_firewall=false").succeeded()
         assert scan(STRANGER, 7200, 7201, "shard-a")["shard-a"] == [7200, 7201]
         play("site.yml").succeeded()
