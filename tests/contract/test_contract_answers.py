@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -250,6 +251,26 @@ def test_a_question_is_one_call_to_an_encoder_and_one_to_each_shard_asked(
 ) -> None:
     [query] = read(fleet.gateway.get("/v1/search?q=new+a&k=100&cache=0"), Search).queries
     assert calls() == {"encoder": 1, **{f"shard-{n}": 1 for n in query.shards_asked}}
+
+
+def test_questions_that_wait_together_are_fewer_calls_and_the_same_answers(
+    fleet: LocalFleet, calls: Callable[[], dict[str, int]]
+) -> None:
+    texts = [f"question of caller {number}" for number in range(40)]
+
+    def asked(text: str) -> object:
+        headers = {"X-Request-ID": text.replace(" ", "-")}
+        body = json.dumps({"queries": [text], "k": 7, "probe": "all"})
+        answer = fleet.gateway.post("/v1/search?cache=0", data=body, headers=headers)
+        return read(answer, Search).queries
+
+    with ThreadPoolExecutor(20) as clients:
+        together = list(clients.map(asked, texts))
+    made = calls()
+    sent = [told["X-Request-ID"] for told in fleet.wires["encoder"].headers]
+    assert sum(made.values()) < 0.75 * 4 * len(texts), made
+    assert sorted(",".join(sent).split(",")) == sorted(text.replace(" ", "-") for text in texts)
+    assert [asked(text) for text in texts] == together
 
 
 def test_many_questions_are_no_more_calls(
