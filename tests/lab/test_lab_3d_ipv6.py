@@ -25,7 +25,9 @@ QUESTION = json.dumps({"instances": ["how do you turn on an iphone?"]})
 def ipv6(made_fleet: Fleet) -> Iterator[Fleet]:
     """The fleet by its IPv6 addresses, and afterwards by those of IPv4 again."""
     place = [f"{STRANGER}/64", "dev", "br0"]
-    subprocess.run(["ip", "-n", NAME, "address", "add", *place, "nodad"], check=True)
+    # Nothing but the scan comes from there: the hosts do not let a stranger in by ssh.
+    unasked = ["nodad", "preferred_lft", "0"]
+    subprocess.run(["ip", "-n", NAME, "address", "add", *place, *unasked], check=True)
     try:
         play("site.yml", *INVENTORIES).succeeded()
         yield made_fleet
