@@ -41,7 +41,7 @@ LOOK = 0.05
 class Worker(Base):  # type: ignore[misc]  # gunicorn has no types
     """A worker that says "draining" on /readyz for a moment before it stops.
 
-    ``drain_file`` is set by gunicorn_config. What ``asgi``, ``state`` and ``nr_conns`` are,
+    ``drain_file`` is set by gunicorn_config. What ``asgi`` and ``nr_conns`` are,
     gunicorn's connections say, which read and count them.
     """
 
@@ -50,7 +50,6 @@ class Worker(Base):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *about: Any, **more: Any) -> None:
         super().__init__(*about, **more)
         self.asgi: Any = None
-        self.state: dict[str, Any] = {}
         self.nr_conns = 0
         self.connections: set[Protocol] = set()
         self.loop: asyncio.AbstractEventLoop
