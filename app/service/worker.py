@@ -8,6 +8,7 @@ is starting: only what is light. So the loop comes later.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -88,6 +89,9 @@ class Worker(Base):  # type: ignore[misc]  # gunicorn has no types
 
         import uvloop
 
+        # What is loaded stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             self.loop = runner.get_loop()
             runner.run(self._serve())
