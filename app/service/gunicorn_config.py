@@ -23,8 +23,6 @@ if _config.bind:
 proc_name = "askfleet"
 workers = 1  # one index, one model, one process; more of them are more units
 worker_class = "app.service.worker.Worker"
-asgi_loop = "uvloop"
-asgi_lifespan = "off"
 http_parser = "python"  # the one that takes plain UTF-8 in a URL, see protocol.py
 logger_class = "app.service.logs.JsonLogger"
 limit_request_line = 8190  # as long as the edge lets them be

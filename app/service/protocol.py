@@ -79,6 +79,10 @@ class Protocol(protocol.ASGIProtocol):  # type: ignore[misc]  # gunicorn has no 
         self._close_transport()
         return False
 
+    async def _serve_http_request(self, *about: Any) -> bool:
+        # gunicorn makes a task of it, for applications that go on after their answer; ours end.
+        return bool(await self._handle_http_request(*about))
+
     def _arm_keepalive_timer(self) -> None:
         if self._half_closed:
             self._keepalive_timeout()

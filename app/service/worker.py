@@ -1,26 +1,32 @@
 """The gunicorn worker: an event loop, a start and a stop that nobody needs to wait for.
 
-What is imported here, and in gunicorn_config, comes before a drained service can say that it is
-starting: only what is light.
+gunicorn's own ``asgi`` worker looks once a second whether it shall stop, and waits for idle
+connections; here its connections are served by a loop of ours. What is imported here, and in
+gunicorn_config, is in the arbiter's memory too, and comes before a drained service can say that it
+is starting: only what is light. So the loop comes later.
 """
 
 from __future__ import annotations
 
-import asyncio
+import gc
 import os
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.arbiter import Arbiter
-from gunicorn.workers.gasgi import ASGIWorker
+from gunicorn.workers.base import Worker as Base
 
 from app.errors import AskfleetError
-from app.service.protocol import Protocol
 from app.service.refusal import refusal_status
 from app.service.starting import StartingResponder
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from app.service.protocol import Protocol
 
 # Time between readiness turning 503 and the socket no longer being accepted from, in seconds:
 # enough for a pool to look once, short against the restart.
@@ -33,18 +39,23 @@ HEARTBEAT = 1.0
 LOOK = 0.05
 
 
-class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's ASGI worker, which says "draining" on /readyz for a moment before it stops.
+class Worker(Base):  # type: ignore[misc]  # gunicorn has no types
+    """A worker that says "draining" on /readyz for a moment before it stops.
 
-    ``drain_file`` is set by gunicorn_config.
+    ``drain_file`` is set by gunicorn_config. What ``asgi`` and ``nr_conns`` are,
+    gunicorn's connections say, which read and count them.
     """
 
     drain_file: Path | None = None
 
     def __init__(self, *about: Any, **more: Any) -> None:
         super().__init__(*about, **more)
+        self.asgi: Any = None
+        self.nr_conns = 0
         self.connections: set[Protocol] = set()
+        self.loop: asyncio.AbstractEventLoop
         self._stopped: asyncio.Event | None = None
+        self._at_once = False
 
     def load_wsgi(self) -> None:
         """Load the service; what a person can mend is one line in the log, not a stack trace."""
@@ -54,7 +65,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
             status = refusal_status(service)
             responder = StartingResponder(self.sockets, self.drain_file, status)
         try:
-            super().load_wsgi()
+            self.asgi = self.app.wsgi()
         except AskfleetError as error:
             self.log.critical("the service cannot start: %s", error)
             sys.exit(Arbiter.APP_LOAD_ERROR)
@@ -72,10 +83,20 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         signal.signal(signal.SIGUSR1, self.handle_usr1)
         signal.signal(signal.SIGWINCH, self.handle_winch)
 
-    def _stop_early(self, _: int, __: FrameType | None) -> None:
-        self.alive = False
+    def run(self) -> None:
+        """Serve until told to stop."""
+        import asyncio
 
-    def handle_exit_signal(self) -> None:
+        import uvloop
+
+        # What is loaded stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            self.loop = runner.get_loop()
+            runner.run(self._serve())
+
+    def announce(self) -> None:
         """SIGTERM: announce, then finish what is in flight and exit 0.
 
         A drained service has been announced long ago: its readiness is 503 already.
@@ -87,9 +108,12 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
         else:
             self.loop.call_later(ANNOUNCE, self._stop)
 
-    def handle_quit_signal(self) -> None:
+    def _stop_early(self, _: int, __: FrameType | None) -> None:
+        self.alive = False
+
+    def _quit(self) -> None:
         """SIGINT and SIGQUIT: stop at once."""
-        self._quick_shutdown = True
+        self._at_once = True
         self._stop()
 
     def _stop(self) -> None:
@@ -98,12 +122,15 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
             self._stopped.set()
 
     async def _serve(self) -> None:
-        """Answer until told to stop."""
+        import asyncio
+
+        from app.service.protocol import Protocol
+
         self._stopped = asyncio.Event()
-        self.loop.add_signal_handler(signal.SIGTERM, self.handle_exit_signal)
-        self.loop.add_signal_handler(signal.SIGINT, self.handle_quit_signal)
-        self.loop.add_signal_handler(signal.SIGQUIT, self.handle_quit_signal)
-        self.servers = [
+        self.loop.add_signal_handler(signal.SIGTERM, self.announce)
+        self.loop.add_signal_handler(signal.SIGINT, self._quit)
+        self.loop.add_signal_handler(signal.SIGQUIT, self._quit)
+        servers = [
             await self.loop.create_server(
                 lambda: Protocol(self), sock=listener.sock, backlog=self.cfg.backlog
             )
@@ -116,15 +143,12 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn has no types
             except TimeoutError:
                 continue
         self.alive = False
-        await self._shutdown()
-
-    async def _shutdown(self) -> None:
-        """Accept no more; let requests in flight finish, and idle connections linger a little."""
-        for server in self.servers:
+        for server in servers:
             server.close()
+        # Requests in flight finish, and idle connections linger a little.
         now = self.loop.time()
         lingers, ends = now + LINGER, now + self.cfg.graceful_timeout
-        while self.connections and not self._quick_shutdown and self.loop.time() < ends:
+        while self.connections and not self._at_once and self.loop.time() < ends:
             self.notify()
             if self.loop.time() > lingers:
                 for connection in tuple(self.connections):

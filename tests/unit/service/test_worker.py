@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from gunicorn.asgi.parser import CallbackRequest, InvalidRequestLine, PythonProtocol
 
+from app.service import protocol  # noqa: F401  # tells gunicorn's parser what a URL may have
 from app.service.breaker import Breaker
 from app.service.lifecycle import Lifecycle
 from app.service.worker import ANNOUNCE, Worker
@@ -29,7 +30,7 @@ def lifecycle(tmp_path: Path) -> Lifecycle:
 
 def test_readiness_says_it_before_the_worker_stops(lifecycle: Lifecycle) -> None:
     stopping = worker(lifecycle)
-    stopping.handle_exit_signal()
+    stopping.announce()
     assert stopping.alive
     assert lifecycle.status() == "draining"
     stopping.loop.run_until_complete(asyncio.sleep(ANNOUNCE * 2))
@@ -39,7 +40,7 @@ def test_readiness_says_it_before_the_worker_stops(lifecycle: Lifecycle) -> None
 def test_a_drained_worker_has_nothing_to_announce(lifecycle: Lifecycle, tmp_path: Path) -> None:
     (tmp_path / "drain").touch()
     stopping = worker(lifecycle)
-    stopping.handle_exit_signal()
+    stopping.announce()
     assert not stopping.alive
     assert lifecycle.status(canary=True) == "draining"
 
