@@ -59,7 +59,28 @@ def has(process: int, port: int) -> bool:
 
 def owner(port: int) -> str:
     """Name who listens on a TCP port of loopback; "" where nobody does."""
-    listening = sockets(port)
+    return _named(sockets(port))
+
+
+def shared(process: int, port: int) -> str:
+    """Name who else listens on a TCP port of any address; "" where nobody but a process does."""
+    return _named(sockets(port, anywhere=True) - _open(process))
+
+
+def children(process: int) -> set[int]:
+    """Return the children of a process; none of process 0, which is none."""
+    found = set()
+    for status in PROC.glob("[0-9]*/stat") if process else ():
+        with suppress(OSError):  # ended meanwhile
+            # After the name, which may hold anything: state, parent.
+            fields = status.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            if int(fields[1]) == process:
+                found.add(int(status.parent.name))
+    return found
+
+
+def _named(listening: set[str]) -> str:
+    """Name a process that has one of the sockets; "" where there are none."""
     if not listening:
         return ""
     for directory in PROC.glob("[0-9]*"):
