@@ -64,7 +64,8 @@ class ServiceConfig:
     """What every service knows about itself.
 
     ``links`` is the directory whose ``current`` and ``previous`` links name what is served;
-    ``drain_file`` takes the service out of its pools while it exists.
+    ``drain_file`` takes the service out of its pools while it exists; ``threads`` are those that
+    work beside its event loop.
     """
 
     host: str
@@ -72,6 +73,7 @@ class ServiceConfig:
     release: str
     links: Path
     drain_file: Path
+    threads: int
 
     @classmethod
     def _common(cls, reader: _Reader, unit: str) -> dict[str, object]:
@@ -82,6 +84,7 @@ class ServiceConfig:
             "release": reader.text("RELEASE", "development"),
             "links": Path(reader.text("LINKS")),
             "drain_file": Path(reader.text("DRAIN_FILE", f"/run/askfleet/drain/{unit}")),
+            "threads": reader.integer("THREADS", 8, 1, 256),
         }
 
 
@@ -162,7 +165,6 @@ class ServerConfig:
     """
 
     bind: str | None
-    threads: int
     graceful_seconds: int
     drain_file: Path | None
 
@@ -177,7 +179,6 @@ class ServerConfig:
             raise ConfigError("no socket from systemd (LISTEN_FDS) and ASKFLEET_BIND is not set")
         return cls(
             bind=bind or None,
-            threads=reader.integer("THREADS", 8, 1, 256),
             graceful_seconds=reader.integer("GRACEFUL_SECONDS", 20, 1, 600),
             drain_file=Path(drain_file) if drain_file else None,
         )

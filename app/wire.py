@@ -13,11 +13,14 @@ DIM_HEADER = "Askfleet-Dim"
 CANARY_HEADER = "Askfleet-Canary"
 GENERATION_HEADER = "Askfleet-Generation"
 REPLICAS_HEADER = "Askfleet-Replicas"
+SLOTS_HEADER = "Askfleet-Slots"
 TRIED_HEADER = "Askfleet-Tried"
 QUICK_HEADER = "Askfleet-Quick"
 REACHED_HEADER = "Askfleet-Reached"
 DEADLINE_HEADER = "Askfleet-Deadline-Ms"
 REQUEST_ID_HEADER = "X-Request-ID"
+# So many characters of ids reach the logs: those of a whole batch (app/gateway/batches.py).
+MAX_REQUEST_ID = 16 * 65
 
 type_f32 = np.dtype("<f4")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import BuildError
-from app.generation import documents, shard_index
+from app.generation import shard_index
 from app.generation.manifest import Manifest, ModelRef, shard_dir
 from app.generation.routing import Router
+from app.generation.rows import Row, everything
+from app.generation.shard_part import open_store
 from index_builder.cluster import Clusters, assign
 from index_builder.corpus.ingest import Ingested
+from index_builder.document_rows import DocumentRows
 from index_builder.index_kind import choose_kind, kind_by_size, same_family
 
 # A shard may hold this many times the mean before a new placement is worth sending everything.
@@ -54,9 +56,8 @@ class Base:
         shards = range(len(self.manifest.shards))
         self.manifest.verify(self._directory, shards, routing=True)
         for shard in shards:
-            with closing(sqlite3.connect(self._uri(shard), uri=True)) as connection:
-                found = connection.execute("SELECT ordinal FROM documents ORDER BY local")
-                self._ordinals.append(np.fromiter((row[0] for row in found), dtype=np.int64))
+            found = (row.ordinal for row in self._rows(shard))
+            self._ordinals.append(np.fromiter(found, dtype=np.int64))
 
     def clusters(self, vectors: NDArray[np.float32]) -> Clusters:
         """Every document (n, dim) in the cluster of its nearest centroid of the base.
@@ -89,16 +90,11 @@ class Base:
         in the order of the corpus. So equal scores come in corpus order, what is new last.
         """
         numbers = np.full(corpus.count, -1, dtype=np.int64)
+        rows = DocumentRows(corpus.documents)
         for shard in range(len(self.manifest.shards)):
-            with closing(
-                sqlite3.connect(documents.read_only(corpus.documents), uri=True)
-            ) as connection:
-                connection.execute("ATTACH ? AS base", (self._uri(shard),))
-                for place, ordinal in connection.execute(
-                    "SELECT corpus.ordinal, held.ordinal FROM base.documents AS held "
-                    "CROSS JOIN main.documents AS corpus ON corpus.id = held.id"
-                ):
-                    numbers[place] = ordinal
+            held = ((row.id, row.ordinal) for row in self._rows(shard))
+            for place, ordinal in rows.places(held):
+                numbers[place] = ordinal
         new = np.flatnonzero(numbers < 0)
         numbers[new] = np.concatenate(self._ordinals).max() + 1 + np.arange(len(new))
         return numbers
@@ -142,19 +138,12 @@ class Base:
         kind = choose_kind(vectors, wanted)
         if kind != held and not (wanted == "auto" and same_family(kind, held)):
             return kind, None
-        index = faiss.read_index(str(self._part(shard) / shard_index.NAME))
+        index = faiss.read_index(str(self._directory / shard_dir(shard) / shard_index.NAME))
         index.reset()
         return held, index
 
-    def documents(self, shard: int) -> Path:
-        """A shard's document store."""
-        return self._part(shard) / documents.NAME
-
-    def _uri(self, shard: int) -> str:
-        return documents.read_only(self.documents(shard))
-
-    def _part(self, shard: int) -> Path:
-        return self._directory / shard_dir(shard)
+    def _rows(self, shard: int) -> Iterator[Row]:
+        return everything(open_store(self._directory, self.manifest, shard))
 
 
 def _over_mean(loads: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,41 +1,56 @@
-"""The ingested corpus by place, for writing each shard's documents."""
+"""The ingested corpus by place, for writing each shard's documents, and by id."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from app.generation.documents import BATCH, Row, read_only
+from app.generation.rows import Row
+
+# SQLite's default limit on bound values is 32,766; a statement of ours stays well below.
+BATCH = 1000
 
 
 class DocumentRows:
     """Reads `documents(ordinal, id, text, answer, metadata)`; one thread, read-only."""
 
     def __init__(self, path: Path) -> None:
-        self._uri = read_only(path)
+        self._uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
 
     def get(self, places: Sequence[int]) -> list[Row]:
-        """The documents at these places of the corpus, in that order.
-
-        `local` is their position in the list, `ordinal` their place.
-        """
-        marks = ",".join("?" * len(places))
-        query = (
-            "SELECT ordinal, id, text, answer, metadata FROM documents "  # noqa: S608  # only marks
-            f"WHERE ordinal IN ({marks})"
-        )
+        """The documents at these places of the corpus, in that order; `ordinal` is their place."""
+        query = "SELECT ordinal, id, text, answer, metadata FROM documents WHERE ordinal IN"
         with closing(sqlite3.connect(self._uri, uri=True)) as connection:
-            found = {values[0]: values for values in connection.execute(query, list(places))}
-        return [Row(local, *found[place]) for local, place in enumerate(places)]
+            found = {
+                ordinal: Row(ordinal, name, text, answer, msgspec.Raw((raw or "null").encode()))
+                for ordinal, name, text, answer, raw in _selected(connection, query, places)
+            }
+        return [found[place] for place in places]
 
     def stream(self, places: NDArray[np.int64], ordinals: NDArray[np.int64]) -> Iterator[Row]:
         """The documents of one shard, and their ordinals, in the order of its index."""
         for start in range(0, len(places), BATCH):
             rows = self.get(places[start : start + BATCH].tolist())
-            for local, row in enumerate(rows, start):
-                yield row._replace(local=local, ordinal=int(ordinals[local]))
+            for row, ordinal in zip(rows, ordinals[start : start + BATCH].tolist(), strict=True):
+                yield msgspec.structs.replace(row, ordinal=ordinal)
+
+    def places(self, held: Iterable[tuple[str, int]]) -> Iterator[tuple[int, int]]:
+        """Of ids, each with a number, the places in the corpus of those it has, and the numbers."""
+        query, left = "SELECT id, ordinal FROM documents WHERE id IN", iter(held)
+        with closing(sqlite3.connect(self._uri, uri=True)) as connection:
+            while batch := dict(islice(left, BATCH)):
+                for name, place in _selected(connection, query, list(batch)):
+                    yield place, batch[name]
+
+
+def _selected(
+    connection: sqlite3.Connection, query: str, values: Sequence[object]
+) -> sqlite3.Cursor:
+    return connection.execute(f"{query} ({','.join('?' * len(values))})", values)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.errors import BuildError
 from app.generation import canary, documents, files, shard_index
 from app.generation.engine import open_engine
-from app.generation.manifest import Manifest, ModelRef, ShardInfo, shard_dir
+from app.generation.manifest import SCHEMA, STORES, Manifest, ModelRef, ShardInfo, shard_dir
 from app.generation.model import Model
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
 from app.generation.shard_index import ShardIndex
@@ -29,7 +29,7 @@ from index_builder.progress import Progress
 from index_builder.seal import Contents, existing, seal
 from index_builder.shards import build_index
 
-BUILDER = 6
+BUILDER = 7
 """Raised when the same inputs are to give another generation."""
 
 
@@ -187,10 +187,9 @@ def _write_shards(
             own = vectors[places]
             if base is None:
                 kind, trained = choose_kind(own, settings.index), None
-                documents.write(part / documents.NAME, stream)
             else:
                 kind, trained = base.index(shard, own, settings.index)
-                documents.write_over(part / documents.NAME, base.documents(shard), stream)
+            documents.write(part / STORES[SCHEMA], stream)
             built = build_index(own, kind, settings.seed, trained)
             shard_index.write_index(built.index, part / shard_index.NAME)
             infos.append(

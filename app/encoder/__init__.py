@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flask import Flask, Response, request
 from numpy.typing import NDArray
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
 from app.config import EncoderConfig
 from app.encoder.body import MAX_BODY, parse_side, parse_texts
@@ -20,13 +21,21 @@ from app.encoder.slots import Slots
 from app.errors import ProblemError
 from app.generation.engine import Engine, open_engine
 from app.generation.model import Side
+from app.service.application import Application
 from app.service.breaker import Breaker
 from app.service.cache import MAX_CHARACTERS, Cache
-from app.service.caller import check_waits
-from app.service.health import json_response, new_service
+from app.service.health import new_service
 from app.service.lifecycle import Lifecycle
-from app.service.whole_body import read_body
-from app.wire import DEADLINE_HEADER, DIM_HEADER, MODEL_HEADER, OCTETS, vectors_to_bytes
+from app.service.request import JSON, Answer, Request, json_answer
+from app.service.threads import Threads
+from app.wire import (
+    DEADLINE_HEADER,
+    DIM_HEADER,
+    MODEL_HEADER,
+    OCTETS,
+    SLOTS_HEADER,
+    vectors_to_bytes,
+)
 
 # (model, side, text) -> vector. It cannot change an answer: a text has the same vector whenever
 # asked.
@@ -45,7 +54,7 @@ def create_app(
     opener: Callable[[Path], Engine] = open_engine,
     slots: Slots | None = None,
     cache: VectorCache | None = None,
-) -> Flask:
+) -> Application:
     """Build the service, load its models and pass the self-query.
 
     Args:
@@ -62,7 +71,7 @@ def create_app(
         for served in models.values():
             served.self_query()
 
-    lifecycle = Lifecycle(config.drain_file, Breaker(self_query))
+    lifecycle = Lifecycle(config.drain_file, Breaker(self_query), config.unit)
     by_fingerprint = {served.engine.fingerprint: served for served in models.values()}
     current = models["current"]
     queue = slots or Slots(concurrent=CORES, waiting=WAITING)
@@ -82,36 +91,41 @@ def create_app(
         }
 
     app = new_service("encoder", config, lifecycle, describe)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     registry = app.extensions["askfleet.metrics"].registry
     registry.register(EncoderState(queue.statistics, known.statistics))
     batches = batch_histogram(registry)
+    threads = Threads(config.threads, "encode")
+    slots_told = str(queue.statistics()["slots"])
 
-    @app.post("/encode")
-    def encode() -> Response:
-        served = _wanted(request.args.get("model"), current, by_fingerprint, config.unit)
-        side = parse_side(request.args.get("side"))
-        texts = parse_texts(read_body(request))
+    async def encode(request: Request) -> Answer:
+        args = request.args()
+        served = _wanted(args.get("model"), current, by_fingerprint, config.unit)
+        side = parse_side(args.get("side"))
+        texts = parse_texts(await request.body(MAX_BODY))
         batches.observe(len(texts))
-        environ, ends = request.environ, _deadline(request.headers)
-        vectors = _encode(
-            texts, side, served.engine, queue, known, ends, lambda: check_waits(environ)
+        ends = _deadline(request.header(DEADLINE_HEADER.lower()))
+        vectors = await threads.run(
+            lambda: _encode(texts, side, served.engine, queue, known, ends, request.check_waits)
         )
-        headers = {MODEL_HEADER: served.engine.fingerprint, DIM_HEADER: str(served.engine.dim)}
-        if request.accept_mimetypes.best_match([OCTETS, "application/json"]) == "application/json":
-            response = json_response(
-                {
-                    "model": served.engine.fingerprint,
-                    "dim": served.engine.dim,
-                    "vectors": vectors.tolist(),
-                }
-            )
-            response.headers.update(headers)
-            return response
-        return Response(vectors_to_bytes(vectors), content_type=OCTETS, headers=headers)
+        headers = (
+            (MODEL_HEADER, served.engine.fingerprint),
+            (DIM_HEADER, str(served.engine.dim)),
+            (SLOTS_HEADER, slots_told),
+        )
+        if _wants_json(request.header("accept")):
+            told = {"model": served.engine.fingerprint, "dim": served.engine.dim}
+            return json_answer({**told, "vectors": vectors.tolist()}, headers)
+        return Answer(vectors_to_bytes(vectors), content_type=OCTETS, headers=headers)
 
     lifecycle.mark_ready()
-    return app
+    return Application(app, {"/encode": {"POST": encode}})
+
+
+def _wants_json(accept: str) -> bool:
+    """Whether a caller likes JSON better than bytes, which gateways get without asking."""
+    if accept in {"", "*/*"}:
+        return False
+    return parse_accept_header(accept, MIMEAccept).best_match([OCTETS, JSON]) == JSON
 
 
 def _wanted(
@@ -133,10 +147,9 @@ def _wanted(
     return served
 
 
-def _deadline(headers: Any) -> float | None:
-    """When the caller stops waiting (time.monotonic()), or None; the header is milliseconds."""
-    raw = headers.get(DEADLINE_HEADER)
-    if raw is None:
+def _deadline(raw: str) -> float | None:
+    """When the caller stops waiting (time.monotonic()), or None; ``raw`` is milliseconds."""
+    if not raw:
         return None
     if not (raw.isascii() and raw.isdigit() and len(raw) < 10):
         raise ProblemError(

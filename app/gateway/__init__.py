@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Response
 
 from app.config import GatewayConfig
 from app.errors import GenerationError
@@ -18,32 +17,35 @@ from app.gateway.body import (
     parse_query_string,
     parse_search,
 )
+from app.gateway.call import Call, forwarded_headers
 from app.gateway.connections import Connections
 from app.gateway.generations import Generations
 from app.gateway.keys import ApiKeys
 from app.gateway.metrics import GatewayMetrics
+from app.gateway.pools import CONNECT_SECONDS
 from app.gateway.search import Backend, Searcher, SearchResult, result_json
-from app.gateway.upstream import CONNECT_SECONDS, Call, Upstream, forwarded_headers
+from app.gateway.upstream import Upstream
 from app.generation.manifest import Manifest
 from app.generation.routing import Router
+from app.service.application import Application
 from app.service.breaker import Breaker
-from app.service.caller import check_waits
-from app.service.health import json_response, new_service
+from app.service.health import new_service
 from app.service.lifecycle import Lifecycle
-from app.service.whole_body import read_body
+from app.service.request import JSON, Answer, Request, json_answer
+from app.service.threads import Threads
 from app.wire import CANARY_HEADER, GENERATION_HEADER, REQUEST_ID_HEADER
 
-# Calls to shards at one time in this process; more wait their turn, bounded by gunicorn's threads.
-FAN_OUT_THREADS = 32
 MAX_BODY = 1 << 20
+# A flip loads in one of them, canaries of another generation in the others.
+LOADING_THREADS = 2
 API_DOCUMENT = Path(__file__).with_name("openapi.json")
+_CANARY = CANARY_HEADER.lower()
+_GENERATION = GENERATION_HEADER.lower()
 # What asks the fleet; the rest tells no more than that a service is there.
 KEYED = ("/process", "/v1/")
 
 
-def load_searcher(
-    directory: Path, config: GatewayConfig, backend: Backend, pool: ThreadPoolExecutor
-) -> Searcher:
+def load_searcher(directory: Path, config: GatewayConfig, backend: Backend) -> Searcher:
     """Load one generation's router, its checksums first.
 
     Raises: GenerationError where it is damaged or does not fit the fleet.
@@ -55,12 +57,12 @@ def load_searcher(
             f"{len(config.shard_urls)}"
         )
     manifest.verify(directory, (), routing=True)
-    searcher = Searcher(manifest, Router.load(directory, manifest), backend, pool)
+    searcher = Searcher(manifest, Router.load(directory, manifest), backend)
     searcher.self_query()
     return searcher
 
 
-def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
+def create_app(config: GatewayConfig, backend: Backend | None = None) -> Application:
     """Build the service and load its routers.
 
     Args:
@@ -70,12 +72,12 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
     Raises: GenerationError when the current generation cannot be routed, ConfigError when the API
         keys cannot be read.
     """
-    pool = ThreadPoolExecutor(FAN_OUT_THREADS, thread_name_prefix="fan-out")
     fleet = backend or Upstream(Connections(CONNECT_SECONDS), config.encoder_url, config.shard_urls)
     generations = Generations(
-        config.links, lambda directory: load_searcher(directory, config, fleet, pool)
+        config.links, lambda directory: load_searcher(directory, config, fleet)
     )
-    lifecycle = Lifecycle(config.drain_file, Breaker(lambda: generations.active().self_query()))
+    breaker = Breaker(lambda: generations.active().self_query())
+    lifecycle = Lifecycle(config.drain_file, breaker, config.unit)
 
     def describe() -> dict[str, Any]:
         manifest = generations.active().manifest
@@ -91,37 +93,36 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
         }
 
     app = new_service("gateway", config, lifecycle, describe)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     counts = GatewayMetrics(app.extensions["askfleet.metrics"].registry)
     document = API_DOCUMENT.read_bytes()
-    if config.api_keys is not None:
-        keys = ApiKeys.read(config.api_keys, config.edges)
+    threads = Threads(LOADING_THREADS, "load")
+    keys = None if config.api_keys is None else ApiKeys.read(config.api_keys, config.edges)
 
-        @app.before_request
-        def let_in() -> None:
-            if request.path.startswith(KEYED):
-                keys.check(request)
+    def let_in(request: Request) -> None:
+        if keys is not None and request.scope["path"].startswith(KEYED):
+            keys.check(request)
 
-    def chosen() -> Searcher:
+    async def chosen(request: Request) -> Searcher:
         """Who answers this request from its beginning to its end."""
-        if CANARY_HEADER in request.headers and GENERATION_HEADER in request.headers:
-            return generations.pinned(request.headers[GENERATION_HEADER])
-        return generations.active()
+        if request.has(_CANARY) and request.has(_GENERATION):
+            return await threads.run(lambda: generations.pinned(request.header(_GENERATION)))
+        settled = generations.settled()
+        return await threads.run(generations.active) if settled is None else settled
 
-    def run(searcher: Searcher, wanted: SearchRequest) -> SearchResult:
-        check_waits(request.environ)
+    async def run(request: Request, wanted: SearchRequest) -> tuple[Searcher, SearchResult]:
+        searcher = await chosen(request)
+        request.check_waits()
         call = Call(
             time.monotonic() + config.deadline,
-            forwarded_headers(request.headers, (REQUEST_ID_HEADER,)),
+            forwarded_headers(request, (REQUEST_ID_HEADER,)),
         )
-        result = searcher.search(wanted, call, remember=may_remember(request))
+        result = await searcher.search(wanted, call, remember=may_remember(request))
         counts.count(result)
-        return result
+        return searcher, result
 
-    def search_response(wanted: SearchRequest) -> Response:
-        searcher = chosen()
-        result = run(searcher, wanted)
-        return json_response(
+    async def search_answer(request: Request, wanted: SearchRequest) -> Answer:
+        searcher, result = await run(request, wanted)
+        return json_answer(
             {
                 "generation": searcher.manifest.id,
                 "model": searcher.manifest.model.fingerprint,
@@ -131,30 +132,32 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Flask:
             }
         )
 
-    @app.post("/process")
-    def process() -> Response:
-        searcher = chosen()
-        result = run(searcher, parse_process(read_body(request)))
+    async def process(request: Request) -> Answer:
+        wanted = parse_process(await request.body(MAX_BODY))
+        searcher, result = await run(request, wanted)
         matches = [query.hits[0].text if query.hits else None for query in result.queries]
-        body = {
-            "match": matches[0],
-            "matches": matches,
-            "generation": searcher.manifest.id,
-            "partial": any(query.missing for query in result.queries),
-        }
-        return json_response(body)
+        return json_answer(
+            {
+                "match": matches[0],
+                "matches": matches,
+                "generation": searcher.manifest.id,
+                "partial": any(query.missing for query in result.queries),
+            }
+        )
 
-    @app.post("/v1/search")
-    def search() -> Response:
-        return search_response(parse_search(read_body(request)))
+    async def search(request: Request) -> Answer:
+        return await search_answer(request, parse_search(await request.body(MAX_BODY)))
 
-    @app.get("/v1/search")
-    def search_by_url() -> Response:
-        return search_response(parse_query_string(request.query_string))
+    async def search_by_url(request: Request) -> Answer:
+        return await search_answer(request, parse_query_string(request.query))
 
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return Response(document, content_type="application/json")
+        return Response(document, content_type=JSON)
 
     lifecycle.mark_ready()
-    return app
+    routes = {
+        "/process": {"POST": process},
+        "/v1/search": {"POST": search, "GET": search_by_url},
+    }
+    return Application(app, routes, let_in)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flask import Request
-
 from app.errors import ProblemError
 from app.generation.routing import Probe
 from app.generation.text import MAX_CHARACTERS, clean
+from app.service.request import Request
 from app.wire import CANARY_HEADER
 
 MAX_QUERIES = 64
@@ -182,10 +181,10 @@ def parse_query_string(query: bytes) -> SearchRequest:
 
 def may_remember(request: Request) -> bool:
     """Whether an answer may come from memory: not with ``cache=0`` in the URL, nor for a canary."""
-    told = request.args.get("cache", "1")
+    told = request.args().get("cache", "1") if request.query else "1"
     if told not in {"0", "1"}:
         raise bad("bad_cache", "cache must be 0 or 1", "cache")
-    return told == "1" and CANARY_HEADER not in request.headers
+    return told == "1" and not request.has(CANARY_HEADER.lower())
 
 
 def _unknown(name: str, known: str) -> ProblemError:

@@ -55,6 +55,14 @@ class Generations:
             except GenerationError as error:
                 log.warning("the previous generation is not loaded: %s", error)
 
+    def settled(self) -> Searcher | None:
+        """Who answers, where that is known without loading anything; None asks for ``active``."""
+        target, searcher = self._active
+        named = _target(self._link)
+        if named == target or (named == self._failed and time.monotonic() < self._retry_at):
+            return searcher
+        return None
+
     def active(self) -> Searcher:
         """Who answers a request that begins now; the caller keeps it until the request ends.
 
@@ -62,14 +70,13 @@ class Generations:
         it names, where that is not loaded; until then, and where it cannot be loaded, the one
         that has answered so far goes on.
         """
-        target, searcher = self._active
-        named = _target(self._link)
-        if named == target or (named == self._failed and time.monotonic() < self._retry_at):
+        searcher = self.settled()
+        if searcher is not None:
             return searcher
         if not self._lock.acquire(blocking=False):
-            return searcher
+            return self._active[1]
         try:
-            return self._follow(named)
+            return self._follow(_target(self._link))
         finally:
             self._lock.release()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from concurrent.futures import Executor
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from app.errors import ProblemError
 from app.gateway.body import SearchRequest
-from app.gateway.upstream import Call, PoolsGoneError, ShardHit, UpstreamError
+from app.gateway.call import Call, PoolsGoneError, UpstreamError
+from app.gateway.upstream import ShardHit
 from app.generation.manifest import Manifest
 from app.generation.merge import merge
 from app.generation.routing import Probe, Router
@@ -27,12 +29,12 @@ log = logging.getLogger(__name__)
 class Backend(Protocol):
     """What a search needs of the fleet; ``Upstream`` over HTTP, a fake in tests."""
 
-    def encode(
+    async def encode(
         self, texts: tuple[str, ...], model: str, dim: int, call: Call
     ) -> NDArray[np.float32]:
         """Vectors (n, dim)."""
 
-    def search(
+    async def search(
         self,
         shard: int,
         queries: NDArray[np.float32],
@@ -75,20 +77,19 @@ class Searcher:
     What is remembered is of this generation alone, and goes with it.
     """
 
-    def __init__(
-        self, manifest: Manifest, router: Router, backend: Backend, executor: Executor
-    ) -> None:
+    def __init__(self, manifest: Manifest, router: Router, backend: Backend) -> None:
         self.manifest = manifest
         self._router = router
         self._backend = backend
-        self._executor = executor
         self.remembered: Cache[tuple[str, int, Probe], QueryResult] = Cache(REMEMBERED)
 
     def self_query(self) -> None:
         """Route one vector; asks neither encoder nor shards."""
         self._router.probe(self._router.centroids[:1])
 
-    def search(self, wanted: SearchRequest, call: Call, *, remember: bool = False) -> SearchResult:
+    async def search(
+        self, wanted: SearchRequest, call: Call, *, remember: bool = False
+    ) -> SearchResult:
         """Answer ``wanted``; a shard that does not answer makes the result partial.
 
         Args:
@@ -107,7 +108,7 @@ class Searcher:
         results: list[QueryResult] = []
         if missing:
             new = tuple(wanted.queries[place] for place in missing)
-            results, timings = self._search(replace(wanted, queries=new), call)
+            results, timings = await self._search(replace(wanted, queries=new), call)
             for place, result in zip(missing, results, strict=True):
                 known[place] = result
                 whole = not result.missing and len(keys[place][0]) <= MAX_CHARACTERS
@@ -118,7 +119,7 @@ class Searcher:
         spent = {name: round(s * 1e3, 2) for name, s in timings.items()}
         return SearchResult(queries, results, spent)
 
-    def _search(
+    async def _search(
         self, wanted: SearchRequest, call: Call
     ) -> tuple[list[QueryResult], dict[str, float]]:
         """Answers, and seconds per step."""
@@ -126,7 +127,7 @@ class Searcher:
         start = clock()
         model = self.manifest.model
         try:
-            vectors = self._backend.encode(wanted.queries, model.fingerprint, model.dim, call)
+            vectors = await self._backend.encode(wanted.queries, model.fingerprint, model.dim, call)
         except PoolsGoneError as error:
             log.warning("encoder: %s", error)
             raise _pools_unavailable() from error
@@ -138,7 +139,7 @@ class Searcher:
         encoded = clock()
         asked = self._router.probe(vectors, wanted.probe)
         routed = clock()
-        answers = self._ask(vectors, asked, wanted.k, call)
+        answers = await self._ask(vectors, asked, wanted.k, call)
         searched = clock()
         queries = [
             _merged(place, np.flatnonzero(asked[place]).tolist(), answers, wanted.k)
@@ -152,33 +153,32 @@ class Searcher:
         spent = (after - before for before, after in pairwise(ends))
         return queries, dict(zip(STEPS, spent, strict=True))
 
-    def _ask(
+    async def _ask(
         self, vectors: NDArray[np.float32], asked: NDArray[np.bool_], k: int, call: Call
     ) -> dict[int, dict[int, list[ShardHit]] | None]:
         """Per shard asked: hits by the question's place, or None when it did not answer."""
         shards = np.flatnonzero(asked.any(axis=0)).tolist()
         places = {shard: np.flatnonzero(asked[:, shard]) for shard in shards}
 
-        def ask(shard: int) -> list[list[ShardHit]]:
+        def ask(shard: int) -> Coroutine[Any, Any, list[list[ShardHit]]]:
             wanted = vectors[places[shard]]
             model = self.manifest.model.fingerprint
             return self._backend.search(shard, wanted, self.manifest.id, model, k, call)
 
-        # The last is asked by this thread, which would only wait: most questions ask one or two.
-        others = {shard: self._executor.submit(ask, shard) for shard in shards[:-1]}
+        found = await asyncio.gather(*map(ask, shards), return_exceptions=True)
         answers: dict[int, dict[int, list[ShardHit]] | None] = {}
         spent: ProblemError | None = None
-        for shard in reversed(shards):
-            try:
-                hits = others[shard].result() if shard in others else ask(shard)
+        for shard, hits in zip(shards, found, strict=True):
+            if not isinstance(hits, BaseException):
                 answers[shard] = dict(zip(places[shard].tolist(), hits, strict=True))
-            except PoolsGoneError as error:
-                log.warning("shard %d: %s", shard, error)
-                raise _pools_unavailable() from error
-            except (UpstreamError, ProblemError) as error:
-                log.warning("shard %d: %s", shard, error)
-                answers[shard] = None
-                spent = error if isinstance(error, ProblemError) else spent
+                continue
+            if not isinstance(hits, (UpstreamError, ProblemError)):
+                raise hits
+            log.warning("shard %d: %s", shard, hits)
+            if isinstance(hits, PoolsGoneError):
+                raise _pools_unavailable() from hits
+            answers[shard] = None
+            spent = hits if isinstance(hits, ProblemError) else spent
         if spent and not any(answer is not None for answer in answers.values()):
             raise spent
         return answers

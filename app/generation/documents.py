@@ -1,174 +1,145 @@
-"""The documents of one shard: SQLite, read-only, by local row number."""
+"""The documents of one shard, each with its part of an answer as it will be sent: documents.bin.
+
+All numbers are little-endian. Row i of the index is record i here::
+
+    magic      8 bytes, the format and its version
+    count      u64, records
+    end        u64, where the records end
+    records    {"ordinal":7,"id":"a","text":"…","answer":null,"metadata":null,"score":  and CRC-32
+    starts     u64 for each block of 64 records: where its first one begins
+    places     u32 for each block: where its records begin, and where the last one ends, from there
+
+A record lacks its score and a brace. Numbers within a block are small and from its start, so that
+a document that comes or goes changes few bytes of these tables (decision 34).
+"""
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from itertools import zip_longest
+import os
+import struct
+from array import array
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from queue import LifoQueue
-from typing import Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import GenerationError
+from app.generation.rows import Row, record_of
 
-NAME = "documents.sqlite"
-# SQLite's default limit on bound values is 32,766; a statement of ours stays well below.
+MAGIC = b"ASKDOC\x00\x01"
+BLOCK = 64
+# Blocks whose tables are checked together.
 BATCH = 1000
-# Reads at one time. More than these wait for a connection, for less than a millisecond each.
-CONNECTIONS = 8
-
-
-class Row(NamedTuple):
-    """One document; ``local`` is its row in the shard's index.
-
-    ``ordinal`` is its number in the whole corpus: copies in other shards have the same, and equal
-    scores come in its order. Ordinals ascend with the corpus; those of a generation that was built
-    on another have gaps, and what is new is numbered last. ``metadata`` is JSON text or None.
-    """
-
-    local: int
-    ordinal: int
-    id: str
-    text: str
-    answer: str | None
-    metadata: str | None
+# The CRC-32 of anything that is followed by its own, little-endian.
+WHOLE = 0x2144DF1C
+_HEADER = struct.Struct("<8sQQ")
+_PLACES = struct.Struct("<II")
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:
-    """Write a new store; the same rows give the same bytes."""
-    connection = sqlite3.connect(path)
-    try:
-        connection.execute("PRAGMA journal_mode=OFF")
-        connection.execute("PRAGMA synchronous=OFF")
-        connection.execute(
-            "CREATE TABLE documents (local INTEGER PRIMARY KEY, ordinal INTEGER NOT NULL, "
-            "id TEXT NOT NULL, text TEXT NOT NULL, answer TEXT, metadata TEXT)"
-        )
-        connection.executemany("INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?)", rows)
-        connection.commit()
-    finally:
-        connection.close()
+    """Write a new file as the documents come; the same give the same bytes.
 
-
-def write_over(path: Path, base: Path, rows: Iterable[Row]) -> None:
-    """Write a new store as changes to a copy of ``base``; the same two give the same bytes.
-
-    Rows that are as in ``base`` keep their bytes at their place. Nothing of other rows is left.
-
-    Args:
-        path: the new store.
-        base: a store that ``write`` or ``write_over`` made.
-        rows: all rows of the new store, ``local`` ascending from 0.
+    Raises: GenerationError when 64 documents take over 4 GiB.
     """
-    shutil.copyfile(base, path)
-    count = 0
-
-    def changed(held: Iterable[tuple[object, ...]]) -> Iterable[Row]:
-        nonlocal count
-        for row, before in zip_longest(rows, held):
-            if row is None:
-                return
-            count += 1
-            if row != before:
-                yield row
-
-    with (
-        closing(sqlite3.connect(read_only(base), uri=True)) as old,
-        closing(sqlite3.connect(path)) as connection,
-    ):
-        for setting in ("journal_mode=OFF", "synchronous=OFF", "secure_delete=ON"):
-            connection.execute(f"PRAGMA {setting}")
-        connection.executemany(
-            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?)",
-            changed(old.execute("SELECT * FROM documents ORDER BY local")),
-        )
-        connection.execute("DELETE FROM documents WHERE local >= ?", (count,))
-        connection.commit()
-
-
-def read_only(path: Path) -> str:
-    """The URI by which SQLite reads a sealed store and never writes beside it."""
-    return f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    starts, places, count = array("Q"), array("I"), 0
+    with path.open("wb") as file:
+        file.write(bytes(_HEADER.size))
+        end = _HEADER.size
+        for count, row in enumerate(rows, 1):
+            if count % BLOCK == 1:
+                starts.append(end)
+                places.append(0)
+            record = record_of(row)
+            end += file.write(record + crc32(record).to_bytes(4, "little"))
+            if end - starts[-1] >= 1 << 32:
+                raise GenerationError(f"{path}: documents {count - BLOCK} to {count} take 4 GiB")
+            places.append(end - starts[-1])
+        file.write(np.array(starts, "<u8").tobytes())
+        file.write(np.array(places, "<u4").tobytes())
+        file.seek(0)
+        file.write(_HEADER.pack(MAGIC, count, end))
 
 
 class Documents:
-    """Read access for many threads; nothing is ever written.
+    """Read access to a ``documents.bin``.
 
-    All connections are open from the start, so that a file that is removed or replaced later is
-    still read to the end as it was.
+    It is read by ``pread``, not mapped: the end of a mapped file that is cut short kills the
+    process. It stays open, so that a file that is removed or replaced is read as it was.
+
+    Raises: GenerationError when the file is none, or damaged where that can be seen.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._free: LifoQueue[sqlite3.Connection] = LifoQueue()
+        self._file = -1
         try:
-            for _ in range(CONNECTIONS):
-                connection = sqlite3.connect(read_only(path), uri=True, check_same_thread=False)
-                self._free.put(connection)
-            with self._connection() as connection:
-                (self.count,) = connection.execute("SELECT count(*) FROM documents").fetchone()
-        except sqlite3.Error as error:
-            raise GenerationError(f"{path} is not a document store: {error}") from error
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            size = os.fstat(self._file).st_size
+        except OSError as error:
+            raise GenerationError(f"{path} is not a document store: {error.strerror}") from error
+        magic, self.count, end = _HEADER.unpack(self._read(_HEADER.size, 0))
+        blocks = -(-self.count // BLOCK)
+        self._table = end + 8 * blocks
+        if magic != MAGIC or size != self._table + 4 * (self.count + blocks):
+            raise GenerationError(f"{path} is not a document store of this release")
+        starts = np.frombuffer(self._read(8 * blocks, end), "<u8").astype(np.int64)
+        self._check(np.append(starts, end))
+        self._starts: list[int] = starts.tolist()
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection that no other thread uses meanwhile."""
-        connection = self._free.get()
+    def __del__(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+
+    def _check(self, starts: NDArray[np.int64]) -> None:
+        """Whether records follow one another without a gap, from the header to the tables."""
+        sound = starts[0] == _HEADER.size
+        for first in range(0, len(starts) - 1, BATCH):
+            here = starts[first : first + BATCH + 1]
+            rows = min(self.count - first * BLOCK, BATCH * BLOCK)
+            table = np.zeros((len(here) - 1, BLOCK + 1), np.int64)
+            size = 4 * (rows + len(table))
+            data = self._read(size, self._table + 4 * first * (BLOCK + 1))
+            table.ravel()[: size // 4] = np.frombuffer(data, "<u4")
+            last = (rows - 1) % BLOCK + 1
+            table[-1, last:] = table[-1, last] + np.arange(BLOCK + 1 - last)
+            lengths = here[1:] - here[:-1]
+            lengths[-1] += BLOCK - last
+            sound = sound and bool(
+                (table[:, 0] == 0).all()
+                and (np.diff(table) > 0).all()
+                and (table[:, -1] == lengths).all()
+            )
+        if not sound:
+            raise GenerationError(f"{self._path} is damaged: its records do not follow one another")
+
+    def _read(self, size: int, at: int) -> bytes:
         try:
-            yield connection
-        finally:
-            self._free.put(connection)
+            data = os.pread(self._file, size, at)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", "an offset is out of range")
+            raise GenerationError(f"{self._path} cannot be read: {reason}") from error
+        if len(data) != size:
+            raise GenerationError(f"{self._path} cannot be read: it ends too early")
+        return data
 
-    def fetch(self, locals_: Sequence[int]) -> dict[int, Row]:
-        """The documents with these row numbers, in as few statements as SQLite allows.
-
-        Raises: GenerationError when the file is damaged there, or has no such row.
-        """
-        wanted = list(dict.fromkeys(locals_))
-        found = {row.local: row for row in map(Row._make, self._select("*", wanted))}
-        if len(found) < len(wanted):
-            raise GenerationError(f"{self._path} has only {len(found)} of {len(wanted)} documents")
+    def fetch(self, rows: Sequence[int]) -> list[bytes]:
+        """The records of these rows; raises GenerationError where the file is damaged."""
+        found = []
+        try:
+            for row in rows:
+                if not 0 <= row < self.count:
+                    raise GenerationError(f"{self._path} has no document {row}")
+                block = row // BLOCK
+                at = os.pread(self._file, 8, self._table + 4 * (row + block))
+                start, end = _PLACES.unpack(at)
+                record = os.pread(self._file, end - start, self._starts[block] + start)
+                if crc32(record) != WHOLE:  # one that is cut short, too
+                    raise GenerationError(f"{self._path} is damaged at document {row}")
+                found.append(record[:-4])
+        except OSError as error:
+            raise GenerationError(f"{self._path} cannot be read: {error.strerror}") from error
+        except struct.error as error:
+            raise GenerationError(f"{self._path} cannot be read: it ends too early") from error
         return found
-
-    def ordinals(self, locals_: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The ordinals of the documents with these row numbers, each of them there, in that order.
-
-        Raises: GenerationError when the file is damaged there.
-        """
-        found = dict(self._select("local, ordinal", locals_.tolist()))
-        try:
-            return np.array([found[local] for local in locals_.tolist()], dtype=np.int64)
-        except KeyError as error:
-            raise GenerationError(f"{self._path} has no document {error}") from error
-
-    def _select(self, columns: str, locals_: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-        for start in range(0, len(locals_), BATCH):
-            batch = locals_[start : start + BATCH]
-            marks = ",".join("?" * len(batch))
-            query = f"SELECT {columns} FROM documents WHERE local IN ({marks})"  # noqa: S608  # marks
-            try:
-                with self._connection() as connection:
-                    rows = _fetched(connection, query, batch)
-            except sqlite3.Error as error:
-                # Not its text, which may have a document's.
-                reason = getattr(error, "sqlite_errorname", type(error).__name__)
-                raise GenerationError(f"{self._path} cannot be read: {reason}") from error
-            yield from rows
-
-
-def _fetched(connection: sqlite3.Connection, query: str, values: Sequence[int]) -> list[Any]:
-    """All rows; after an error nothing of what was read is kept, so that the next try reads anew.
-
-    Raises: sqlite3.Error.
-    """
-    try:
-        return connection.execute(query, values).fetchall()
-    except sqlite3.Error:
-        with suppress(sqlite3.Error):
-            connection.execute("PRAGMA shrink_memory")
-        raise

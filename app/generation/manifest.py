@@ -15,7 +15,9 @@ import msgspec
 from app.errors import GenerationError
 from app.generation.files import FileInfo, check
 
-SCHEMA = 1
+SCHEMA = 2
+STORES = {1: "documents.sqlite", SCHEMA: "documents.bin"}
+"""A shard's file of documents, by schema. What releases before this one sealed is schema 1."""
 NAME = "manifest.json"
 ID_PATTERN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 REMEDY = (
@@ -117,7 +119,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if not condition:
                 raise GenerationError(f"{path}: {fault}: {REMEDY}")
 
-        require(self.schema == SCHEMA, f"schema {self.schema}, this release reads {SCHEMA}")
+        known = " and ".join(map(str, STORES))
+        require(self.schema in STORES, f"schema {self.schema}, this release reads {known}")
         require(bool(ID_PATTERN.fullmatch(self.id)), f"id {self.id!r} is malformed")
         require(self.id.endswith(self.content_hash[:8]), "id and content hash differ")
         named = path.parent.resolve().name
@@ -166,7 +169,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What is read of every generation, and must therefore have a checksum here."""
         yield from ("canaries.jsonl", "routing/centroids.npy", "routing/cluster_shard.npy")
         for shard in range(len(self.shards)):
-            yield from (f"{shard_dir(shard)}/index.faiss", f"{shard_dir(shard)}/documents.sqlite")
+            yield from (f"{shard_dir(shard)}/index.faiss", self.store(shard))
+
+    def store(self, shard: int) -> str:
+        """A shard's file of documents."""
+        return f"{shard_dir(shard)}/{STORES[self.schema]}"
 
     def parts(self, shards: Iterable[int], *, routing: bool) -> dict[str, FileInfo]:
         """The files that a host with these shards, or a gateway (``routing``), must hold."""

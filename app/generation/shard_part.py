@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import GenerationError
-from app.generation import documents, shard_index
-from app.generation.documents import Documents, Row
-from app.generation.manifest import Manifest, shard_dir
+from app.generation import shard_index
+from app.generation.documents import Documents
+from app.generation.documents_before import DocumentsBefore
+from app.generation.manifest import SCHEMA, Manifest, shard_dir
+from app.generation.rows import Row, Store, ordinals, row_of
 from app.generation.shard_index import ShardIndex
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A document and its score for one question."""
+class Hit(NamedTuple):
+    """A document's part of an answer, which lacks the score, and the score for one question."""
 
-    row: Row
+    record: bytes
     score: float
+
+    @property
+    def row(self) -> Row:
+        """The document; raises GenerationError when its record is damaged."""
+        return row_of(self.record)
+
+
+def open_store(directory: Path, manifest: Manifest, shard: int) -> Store:
+    """The documents of a shard, in the format of this release or of the one before.
+
+    Raises: GenerationError when they are missing or damaged.
+    """
+    path = directory / manifest.store(shard)
+    return Documents(path) if manifest.schema == SCHEMA else DocumentsBefore(path)
 
 
 class ShardPart:
     """A shard's part of a generation; see ``open``."""
 
-    def __init__(self, manifest: Manifest, index: ShardIndex, store: Documents) -> None:
+    def __init__(self, manifest: Manifest, index: ShardIndex, store: Store) -> None:
         self.manifest = manifest
         self._index = index
         self._documents = store
@@ -52,16 +68,16 @@ class ShardPart:
             manifest.verify(directory, [shard], routing=False)
         info = manifest.shards[shard]
         part = directory / shard_dir(shard)
-        store = Documents(part / documents.NAME)
+        store = open_store(directory, manifest, shard)
         index = ShardIndex.load(
             part / shard_index.NAME,
             dim=manifest.model.dim,
             count=info.documents,
-            rank=store.ordinals,
+            rank=partial(ordinals, store),
         )
         if store.count != info.documents:
             raise GenerationError(
-                f"{part / documents.NAME} holds {store.count} documents, "
+                f"{directory / manifest.store(shard)} holds {store.count} documents, "
                 f"the manifest says {info.documents}"
             )
         return cls(manifest, index, store)
@@ -80,8 +96,9 @@ class ShardPart:
     def search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
         """The ``k`` nearest documents per question (n, dim), best first."""
         hits = self._index.search(queries, k)
-        found = self._documents.fetch([row for row in hits.rows.ravel().tolist() if row >= 0])
-        return [
-            [Hit(found[row], score) for row, score in zip(rows, scores, strict=True) if row >= 0]
-            for rows, scores in zip(hits.rows.tolist(), hits.scores.tolist(), strict=True)
-        ]
+        answers = []
+        for rows, scores in zip(hits.rows.tolist(), hits.scores.tolist(), strict=True):
+            real = [place for place, row in enumerate(rows) if row >= 0]
+            found = self._documents.fetch([rows[place] for place in real])
+            answers.append(list(map(Hit, found, [scores[place] for place in real])))
+        return answers

@@ -22,10 +22,9 @@ if _config.bind:
     bind = _config.bind
 proc_name = "askfleet"
 workers = 1  # one index, one model, one process; more of them are more units
-threads = _config.threads
 worker_class = "app.service.worker.Worker"
+http_parser = "python"  # the one that takes plain UTF-8 in a URL, see protocol.py
 logger_class = "app.service.logs.JsonLogger"
-worker_connections = 1000
 limit_request_line = 8190  # as long as the edge lets them be
 keepalive = 75
 graceful_timeout = _config.graceful_seconds

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -16,14 +15,11 @@ from app.errors import ProblemError
 from app.service import problem
 from app.service.lifecycle import Lifecycle
 from app.service.metrics import Metrics, State
-from app.service.observe import Observed
 from app.service.refusal import refusal_status
 from app.wire import CANARY_HEADER
 
 # What a drained service goes on answering.
 HEALTH_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics"})
-# What is answered without index, store or model.
-STATIC_PATHS = HEALTH_PATHS | {"/openapi.json"}
 
 
 def json_response(body: object, status: int = 200) -> Response:
@@ -39,13 +35,25 @@ def broken(name: str) -> ProblemError:
     return ProblemError(refusal_status(name), "replica_broken", detail, retry_after=1)
 
 
+def check_gate(name: str, lifecycle: Lifecycle, *, canary: bool) -> None:
+    """Raise ProblemError, by which nginx asks another replica, where this one refuses questions."""
+    if lifecycle.breaker.refuses:
+        raise broken(name)
+    if not canary and lifecycle.drained:
+        raise ProblemError(
+            refusal_status(name), "draining", f"{lifecycle.unit} is being drained", retry_after=1
+        )
+
+
 def new_service(
     name: str,
     config: ServiceConfig,
     lifecycle: Lifecycle,
     describe: Callable[[], dict[str, Any]],
 ) -> Flask:
-    """A Flask application with problem bodies, health pages, metrics and the drain gate.
+    """A Flask application with problem bodies, health pages and metrics.
+
+    It is what ``Application`` asks for everything that is no hot route.
 
     Args:
         name: ``encoder``, ``gateway`` or ``shard``.
@@ -60,23 +68,6 @@ def new_service(
     app.extensions["askfleet.metrics"] = metrics
     breaker = lifecycle.breaker
     problem.install(app, breaker)
-    refusal = refusal_status(name)
-
-    @app.before_request
-    def gate() -> None:
-        if request.path in HEALTH_PATHS:
-            return
-        if breaker.refuses:
-            raise broken(name)
-        if lifecycle.drained and CANARY_HEADER not in request.headers:
-            detail = f"{config.unit} is being drained"
-            raise ProblemError(refusal, "draining", detail, retry_after=1)
-
-    @app.after_request
-    def note(response: Response) -> Response:
-        if response.status_code == 200 and request.path not in STATIC_PATHS:
-            breaker.answered()
-        return response
 
     @app.get("/livez")
     def livez() -> Response:
@@ -107,10 +98,4 @@ def new_service(
     def show_metrics() -> Response:
         return Response(metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
-    @cache
-    def paths() -> frozenset[str]:
-        """The routes, once all of them are there: at the first request."""
-        return frozenset(rule.rule for rule in app.url_map.iter_rules())
-
-    app.wsgi_app = Observed(app.wsgi_app, paths, metrics)  # type: ignore[method-assign]  # Flask's own way to wrap it
     return app

@@ -18,8 +18,9 @@ class Lifecycle:
     asks another replica; the flag outlives a restart. A *broken* one cannot answer (``breaker``).
     """
 
-    def __init__(self, drain_file: Path, breaker: Breaker) -> None:
+    def __init__(self, drain_file: Path, breaker: Breaker, unit: str = "") -> None:
         self.breaker = breaker
+        self.unit = unit
         self._path = str(drain_file)
         self._ready = threading.Event()
         self._stopping = threading.Event()

@@ -68,13 +68,10 @@ class WithoutRequests(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep every record, some of them shortened."""
-        text = str(record.msg)
-        if text.startswith("Error handling request"):
+        if str(record.msg).startswith(("Error handling", "Error in ASGI application")):
             error = record.exc_info[1] if record.exc_info else None
             record.msg, record.args, record.exc_info = "the request failed", (), None
             record.told = {"exception": trace(error)} if error else {}
-        elif text.startswith("Invalid request from"):
-            record.msg, record.args = text.partition(": ")[0], ()
         return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +13,10 @@ from werkzeug.exceptions import HTTPException
 from app.errors import ProblemError
 from app.service.breaker import Breaker
 from app.service.logs import trace
-from app.service.observe import PROBLEM
+from app.service.request import Answer
+
+# Where Flask's problem bodies leave their code and detail, in the environ of the request.
+PROBLEM = "askfleet.problem"
 
 log = logging.getLogger(__name__)
 
@@ -36,31 +40,31 @@ TITLES = {
 }
 
 
-def problem(
-    status: int,
-    code: str,
-    detail: str,
-    *,
-    field: str | None = None,
-    retry_after: int | None = None,
-) -> Response:
-    """Build the problem response to this request; ``code`` is also the last part of the URN."""
-    request.environ[PROBLEM] = (code, detail)
+def problem_answer(error: ProblemError, headers: Sequence[tuple[str, str]] = ()) -> Answer:
+    """The answer that tells an error; its code is also the last part of the URN."""
     body: dict[str, Any] = {
-        "type": f"urn:askfleet:problem:{code}",
-        "title": TITLES.get(status, "Error"),
-        "status": status,
-        "detail": detail,
-        "code": code,
+        "type": f"urn:askfleet:problem:{error.code}",
+        "title": TITLES.get(error.status, "Error"),
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
     }
-    if field is not None:
-        body["field"] = field
-    response = Response(msgspec.json.encode(body), status=status, content_type=CONTENT_TYPE)
-    if status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="askfleet"'
-    if retry_after is not None:
-        response.headers["Retry-After"] = str(retry_after)
-    return response
+    if error.field is not None:
+        body["field"] = error.field
+    if error.status == 401:
+        headers = (*headers, ("WWW-Authenticate", 'Bearer realm="askfleet"'))
+    if error.retry_after is not None:
+        headers = (*headers, ("Retry-After", str(error.retry_after)))
+    told = (error.code, error.detail)
+    return Answer(msgspec.json.encode(body), error.status, CONTENT_TYPE, headers, told)
+
+
+def unforeseen_answer(error: Exception, breaker: Breaker) -> Answer:
+    """The answer that tells an error nobody has thought of; ``breaker`` counts it."""
+    log.error("unforeseen error", extra={"told": {"exception": trace(error)}})
+    breaker.unforeseen(type(error).__name__)
+    detail = "an unforeseen error; the service's log has it"
+    return problem_answer(ProblemError(500, "internal_error", detail))
 
 
 def install(app: Flask, breaker: Breaker) -> None:
@@ -69,28 +73,22 @@ def install(app: Flask, breaker: Breaker) -> None:
     ``breaker`` counts the unforeseen.
     """
 
+    def told(answer: Answer) -> Response:
+        request.environ[PROBLEM] = answer.problem
+        return Response(answer.body, answer.status, answer.headers, content_type=CONTENT_TYPE)
+
     @app.errorhandler(ProblemError)
     def ours(error: ProblemError) -> Response:
-        return problem(
-            error.status,
-            error.code,
-            error.detail,
-            field=error.field,
-            retry_after=error.retry_after,
-        )
+        return told(problem_answer(error))
 
     @app.errorhandler(HTTPException)
     def framework(error: HTTPException) -> Response:
         status = error.code or 500
         name = (error.name or "error").lower().replace(" ", "_")
-        response = problem(status, name, error.description or TITLES.get(status, "Error"))
-        for key, value in error.get_headers():
-            if key.lower() == "allow":
-                response.headers[key] = value
-        return response
+        detail = error.description or TITLES.get(status, "Error")
+        allow = [(key, value) for key, value in error.get_headers() if key.lower() == "allow"]
+        return told(problem_answer(ProblemError(status, name, detail), allow))
 
     @app.errorhandler(Exception)
     def unforeseen(error: Exception) -> Response:
-        log.error("unforeseen error", extra={"told": {"exception": trace(error)}})
-        breaker.unforeseen(type(error).__name__)
-        return problem(500, "internal_error", "an unforeseen error; the service's log has it")
+        return told(unforeseen_answer(error, breaker))

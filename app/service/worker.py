@@ -1,69 +1,61 @@
-"""The gunicorn worker: threads, a start and a stop that nobody needs to wait for.
+"""The gunicorn worker: an event loop, a start and a stop that nobody needs to wait for.
 
-What is imported here, and in gunicorn_config, comes before a drained service can say that it is
-starting: only what is light.
+gunicorn's own ``asgi`` worker looks once a second whether it shall stop, and waits for idle
+connections; here its connections are served by a loop of ours. What is imported here, and in
+gunicorn_config, is in the arbiter's memory too, and comes before a drained service can say that it
+is starting: only what is light. So the loop comes later.
 """
 
 from __future__ import annotations
 
-import json
-import re
+import gc
+import os
+import signal
 import sys
-import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gunicorn import util
 from gunicorn.arbiter import Arbiter
-from gunicorn.http import message
-from gunicorn.workers import gthread
+from gunicorn.workers.base import Worker as Base
 
 from app.errors import AskfleetError
 from app.service.refusal import refusal_status
 from app.service.starting import StartingResponder
 
-# A stopping worker keeps idle kept-alive connections this long (gunicorn: 2 s); nginx retries what
-# a close crosses, so a restart need not wait for them.
-gthread.STOP_KEEPALIVE_LINGER = 0.2
+if TYPE_CHECKING:
+    import asyncio
 
-# A question in a URL may be plain UTF-8, as curl sends what is typed; gunicorn takes ASCII only.
-message.RFC9112_TARGET_INVALID = re.compile(r"[\x00-\x20\x7f]")
+    from app.service.protocol import Protocol
 
 # Time between readiness turning 503 and the socket no longer being accepted from, in seconds:
 # enough for a pool to look once, short against the restart.
 ANNOUNCE = 0.25
+# A stopping worker keeps idle kept-alive connections this long, in seconds; nginx retries what a
+# close crosses, so a restart need not wait for them.
+LINGER = 0.2
+# How often the arbiter is told that the worker lives, in seconds, and a stopping one looks around.
+HEARTBEAT = 1.0
+LOOK = 0.05
 
 
-def write_error(sock: Any, status: int, reason: str, message: str) -> None:
-    """What gunicorn says about requests that no application sees, in the shape of our errors."""
-    code = reason.lower().replace(" ", "_")
-    body = json.dumps(
-        {
-            "type": f"urn:askfleet:problem:{code}",
-            "title": reason,
-            "status": status,
-            "detail": message or reason,
-            "code": code,
-        }
-    )
-    head = (
-        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
-        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    util.write_nonblock(sock, (head + body).encode("ascii"))
+class Worker(Base):  # type: ignore[misc]  # gunicorn has no types
+    """A worker that says "draining" on /readyz for a moment before it stops.
 
-
-util.write_error = write_error
-
-
-class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A gthread worker that says "draining" on /readyz for a moment before it stops.
-
-    ``drain_file`` is set by gunicorn_config.
+    ``drain_file`` is set by gunicorn_config. What ``asgi`` and ``nr_conns`` are,
+    gunicorn's connections say, which read and count them.
     """
 
     drain_file: Path | None = None
+
+    def __init__(self, *about: Any, **more: Any) -> None:
+        super().__init__(*about, **more)
+        self.asgi: Any = None
+        self.nr_conns = 0
+        self.connections: set[Protocol] = set()
+        self.loop: asyncio.AbstractEventLoop
+        self._stopped: asyncio.Event | None = None
+        self._at_once = False
 
     def load_wsgi(self) -> None:
         """Load the service; what a person can mend is one line in the log, not a stack trace."""
@@ -73,7 +65,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
             status = refusal_status(service)
             responder = StartingResponder(self.sockets, self.drain_file, status)
         try:
-            super().load_wsgi()
+            self.asgi = self.app.wsgi()
         except AskfleetError as error:
             self.log.critical("the service cannot start: %s", error)
             sys.exit(Arbiter.APP_LOAD_ERROR)
@@ -81,20 +73,84 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
             if responder is not None:
                 responder.stop()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM: announce, then let gunicorn finish what is in flight and exit 0.
+    def init_signals(self) -> None:
+        """Signals until the event loop runs: a SIGTERM while it loads ends it when it has."""
+        for one in self.SIGNALS:
+            signal.signal(one, signal.SIG_DFL)
+        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(one, self._stop_early)
+        signal.signal(signal.SIGABRT, self.handle_abort)
+        signal.signal(signal.SIGUSR1, self.handle_usr1)
+        signal.signal(signal.SIGWINCH, self.handle_winch)
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        import asyncio
+
+        import uvloop
+
+        # What is loaded stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            self.loop = runner.get_loop()
+            runner.run(self._serve())
+
+    def announce(self) -> None:
+        """SIGTERM: announce, then finish what is in flight and exit 0.
 
         A drained service has been announced long ago: its readiness is 503 already.
         """
-        application: Any = getattr(self, "wsgi", None)  # not there yet while it is loading
-        lifecycle: Any = getattr(application, "extensions", {}).get("askfleet.lifecycle")
-        if lifecycle is None or not self.alive:
-            super().handle_exit(sig, frame)
-            return
+        lifecycle = self.asgi.lifecycle
         lifecycle.mark_stopping()
-        if lifecycle.drained:
-            super().handle_exit(sig, frame)
-            return
-        timer = threading.Timer(ANNOUNCE, super().handle_exit, (sig, frame))
-        timer.daemon = True
-        timer.start()
+        if lifecycle.drained or not self.alive:
+            self._stop()
+        else:
+            self.loop.call_later(ANNOUNCE, self._stop)
+
+    def _stop_early(self, _: int, __: FrameType | None) -> None:
+        self.alive = False
+
+    def _quit(self) -> None:
+        """SIGINT and SIGQUIT: stop at once."""
+        self._at_once = True
+        self._stop()
+
+    def _stop(self) -> None:
+        self.alive = False
+        if self._stopped is not None:
+            self._stopped.set()
+
+    async def _serve(self) -> None:
+        import asyncio
+
+        from app.service.protocol import Protocol
+
+        self._stopped = asyncio.Event()
+        self.loop.add_signal_handler(signal.SIGTERM, self.announce)
+        self.loop.add_signal_handler(signal.SIGINT, self._quit)
+        self.loop.add_signal_handler(signal.SIGQUIT, self._quit)
+        servers = [
+            await self.loop.create_server(
+                lambda: Protocol(self), sock=listener.sock, backlog=self.cfg.backlog
+            )
+            for listener in self.sockets
+        ]
+        while self.alive and self.ppid == os.getppid():
+            self.notify()
+            try:
+                await asyncio.wait_for(self._stopped.wait(), HEARTBEAT)
+            except TimeoutError:
+                continue
+        self.alive = False
+        for server in servers:
+            server.close()
+        # Requests in flight finish, and idle connections linger a little.
+        now = self.loop.time()
+        lingers, ends = now + LINGER, now + self.cfg.graceful_timeout
+        while self.connections and not self._at_once and self.loop.time() < ends:
+            self.notify()
+            if self.loop.time() > lingers:
+                for connection in tuple(self.connections):
+                    connection.close_idle()
+            await asyncio.sleep(LOOK)

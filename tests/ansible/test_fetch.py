@@ -77,7 +77,7 @@ def test_pieces_are_what_one_host_can_give() -> None:
     names = ["canaries.jsonl", "routing", "shard-000", "shard-001"]
     assert list(found) == [*(f"{one} of generation {B}" for one in names), f"model {M1}"]
     shard = found[f"shard-000 of generation {B}"]
-    assert set(shard["files"]) == {"shard-000/index.faiss", "shard-000/documents.sqlite"}
+    assert set(shard["files"]) == {"shard-000/index.faiss", "shard-000/documents.bin"}
     assert shard["size"] == 540_000
     assert shard["filters"] == ["--include=/shard-000/***", "--exclude=*"]
     assert (shard["path"], shard["staged"]) == (f"/srv/generations/{B}", STAGED["generations"])

@@ -115,7 +115,7 @@ def test_of_a_damaged_part_only_what_is_damaged_is_counted() -> None:
     """Whether it is served or not; its record is right and says nothing about the files."""
     seen = looks((A,), (M1,))
     seen["shard-a"] = look("shard-a", A, holds=(B,))
-    sound = ["manifest.json", "shard-000/documents.sqlite", "shard-001/index.faiss"]
+    sound = ["manifest.json", "shard-000/documents.bin", "shard-001/index.faiss"]
     seen["shard-a"]["sound"] = {f"generation {B}": sound}
     seen["shard-a"]["whole"] = {f"generation {B}": False}
     assert plan(seen, record(B))["sends"]["shard-a"] == SIZES["shard-000/index.faiss"]

@@ -15,11 +15,13 @@ import msgspec
 import numpy as np
 import pytest
 import requests
+from asgi_client import Blocking
 from own_nginx import configure, free_port, running
 from scraped import Scraped
 
+from app.gateway.call import Call, UpstreamError
 from app.gateway.connections import Connections
-from app.gateway.upstream import Call, Upstream, UpstreamError
+from app.gateway.upstream import Upstream
 
 MODEL, GENERATION = "0123456789abcdef", "20260101T000000Z-01234567"
 QUERIES = np.eye(2, 4, dtype=np.float32)
@@ -120,7 +122,8 @@ def edge_url(ports: dict[str, int]) -> str:
 
 
 def search(ports: dict[str, int], seconds: float = 10.0) -> list[list[object]]:
-    upstream = Upstream(Connections(1.0), "http://no", (f"http://127.0.0.1:{ports['pool']}",))
+    pools = (f"http://127.0.0.1:{ports['pool']}",)
+    upstream = Blocking(Upstream(Connections(1.0), "http://no", pools))
     call = Call(time.monotonic() + seconds, {"X-Request-ID": "r-1"})
     return upstream.search(0, QUERIES, GENERATION, MODEL, 3, call)  # type: ignore[return-value]  # hits
 
@@ -133,6 +136,19 @@ def test_a_replica_that_lacks_the_generation_costs_nobody_an_answer(
     assert replicas[0].requests, "nginx chose it, and the gateway asked the other"
     assert {path for path, _ in replicas[1].requests} == {f"/search?generation={GENERATION}&k=3"}
     assert all(headers["X-Request-ID"] == "r-1" for _, headers in replicas[1].requests)
+
+
+def test_the_ids_of_a_batch_pass_a_pool_and_no_edge(
+    ports: dict[str, int], replicas: list[Replica]
+) -> None:
+    ids = ",".join(f"{number:064d}" for number in range(16))
+    for told in ("one", "one,two", ids, f"{ids},more", "a b"):
+        for port in (ports["pool"], ports["edge"]):
+            url, headers = f"http://127.0.0.1:{port}/v1/search", {"X-Request-ID": told}
+            requests.post(url, data=b"{}", headers=headers, timeout=10)
+    seen = [headers["X-Request-ID"] for replica in replicas for _, headers in replica.requests]
+    assert sorted(one for one in seen if len(one) != 32) == sorted(["one", "one", "one,two", ids])
+    assert len(seen) == 10
 
 
 def test_when_all_lack_it_the_error_is_the_409(

@@ -86,8 +86,8 @@ FAULTS = {
     "another release": (change_release, f"others run release {RELEASE}"),
     "a silent service": (change_health(status="silent"), "it is silent"),
     "a broken service": (
-        change_health(status="broken", fault="documents.sqlite cannot be read"),
-        "it is broken: documents.sqlite cannot be read",
+        change_health(status="broken", fault="documents.bin cannot be read"),
+        "it is broken: documents.bin cannot be read",
     ),
     "a directory that is gone": (
         lambda one: one["held"]["generations"].pop(B),

@@ -125,7 +125,7 @@ def test_what_is_served_is_readable_by_its_service_alone(
     own = {
         "encoder": ["models/0123/model.onnx"],
         "gateway": ["generations/id/routing/centroids.npy", "generations/id/canaries.jsonl"],
-        "shard": ["generations/id/shard-000/documents.sqlite"],
+        "shard": ["generations/id/shard-000/documents.bin"],
     }[kind]
     data = tmp_path / "srv/askfleet"
     for name in own:

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.generation import shard_index
-from app.generation.documents import NAME as DOCUMENTS
-from app.generation.documents import Documents
 from app.generation.manifest import Manifest, shard_dir
 from app.generation.merge import merge
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
+from app.generation.rows import ordinals as ordinals_of
 from app.generation.shard_index import ShardIndex
+from app.generation.shard_part import open_store
 from index_builder.corpus.document import Document
 from index_builder.corpus.ingest import ingest_documents
 from index_builder.evaluate import chosen_row, questions
@@ -102,7 +102,9 @@ def ask_cell(corpus: Path, shards: int) -> dict[str, Any]:
     indexes, ordinals = [], []
     for info in manifest.shards:
         part = directory / shard_dir(info.shard)
-        ordinals.append(Documents(part / DOCUMENTS).ordinals(np.arange(info.documents)))
+        ordinals.append(
+            ordinals_of(open_store(directory, manifest, info.shard), np.arange(info.documents))
+        )
         path, rank = part / shard_index.NAME, ordinals[-1].__getitem__
         indexes.append(
             ShardIndex.load(path, dim=manifest.model.dim, count=info.documents, rank=rank)

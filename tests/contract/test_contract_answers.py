@@ -1,9 +1,8 @@
 """What is answered when nothing is wrong, and when the fleet is."""
 
 import json
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -254,6 +253,26 @@ def test_a_question_is_one_call_to_an_encoder_and_one_to_each_shard_asked(
     assert calls() == {"encoder": 1, **{f"shard-{n}": 1 for n in query.shards_asked}}
 
 
+def test_questions_that_wait_together_are_fewer_calls_and_the_same_answers(
+    fleet: LocalFleet, calls: Callable[[], dict[str, int]]
+) -> None:
+    texts = [f"question of caller {number}" for number in range(40)]
+
+    def asked(text: str) -> object:
+        headers = {"X-Request-ID": text.replace(" ", "-")}
+        body = json.dumps({"queries": [text], "k": 7, "probe": "all"})
+        answer = fleet.gateway.post("/v1/search?cache=0", data=body, headers=headers)
+        return read(answer, Search).queries
+
+    with ThreadPoolExecutor(20) as clients:
+        together = list(clients.map(asked, texts))
+    made = calls()
+    sent = [told["X-Request-ID"] for told in fleet.wires["encoder"].headers]
+    assert sum(made.values()) < 0.75 * 4 * len(texts), made
+    assert sorted(",".join(sent).split(",")) == sorted(text.replace(" ", "-") for text in texts)
+    assert [asked(text) for text in texts] == together
+
+
 def test_many_questions_are_no_more_calls(
     fleet: LocalFleet, calls: Callable[[], dict[str, int]]
 ) -> None:
@@ -275,21 +294,20 @@ def test_what_is_remembered_costs_no_call(
     assert sum(calls().values()) == 8, "only what is new is asked, in one call each"
 
 
-def test_a_shards_winners_are_read_in_one_statement(
+def test_a_shards_winners_are_read_once_and_not_decoded(
     fleet: LocalFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    statements: list[str] = []
-    own = Documents._connection
+    reads: list[int] = []
+    own = Documents.fetch
 
-    @contextmanager
-    def traced(documents: Documents) -> Iterator[sqlite3.Connection]:
-        with own(documents) as connection:
-            connection.set_trace_callback(statements.append)
-            yield connection
+    def counted(documents: Documents, rows: Sequence[int]) -> list[bytes]:
+        reads.append(len(rows))
+        return own(documents, rows)
 
-    monkeypatch.setattr(Documents, "_connection", traced)
+    monkeypatch.setattr(Documents, "fetch", counted)
+    monkeypatch.setattr("app.generation.shard_part.row_of", None)
     [query] = read(fleet.gateway.get("/v1/search?q=new+e&k=10&cache=0"), Search).queries
-    assert len(statements) == len(query.shards_asked)
+    assert reads == [10] * len(query.shards_asked)
 
 
 def test_an_answer_never_mixes_two_generations(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgi_client import Client
 from contract import Search, check_problem, read
-from flask.testing import FlaskClient
 from local_fleet import LocalFleet, start_fleet
 from scraped import Scraped
 from small_generations import build_small
@@ -21,7 +21,7 @@ ALL = "/v1/search?q=question+number+1&k=60&probe=all&cache=0"
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> LocalFleet:
-    """A fleet of its own for each case, which breaks it; stores too big for SQLite's memory."""
+    """A fleet of its own for each case, which breaks it; stores of more than a page."""
     texts = [f"question number {number} " + "x" * 20_000 for number in range(200)]
     return start_fleet(tmp_path, build_small(tmp_path / "built", texts))
 
@@ -35,7 +35,7 @@ def search(fleet: LocalFleet, shard: int = 1) -> Any:
     )
 
 
-def check_status(client: FlaskClient, status: str) -> dict[str, Any]:
+def check_status(client: Client, status: str) -> dict[str, Any]:
     """The health pages and the metrics agree."""
     code = 200 if status == "ok" else 503
     for path in ("/readyz", "/health"):
@@ -70,7 +70,7 @@ def build_answers(fleet: LocalFleet) -> list[Any]:
 def test_a_damaged_store_is_out_at_once_and_back_when_it_is_mended(
     fleet: LocalFleet, canary: bool
 ) -> None:
-    file = fleet.generation.directory / "shard-001/documents.sqlite"
+    file = fleet.generation.directory / "shard-001/documents.bin"
     content = file.read_bytes()
     os.truncate(file, 4096)
     check_problem(search(fleet), 503, "replica_broken")

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from asgi_client import Client
 from contract import Search, check_problem, read
 from local_fleet import LocalFleet, start_fleet
 from small_generations import TEXTS, SmallGeneration, build_small, flip
@@ -124,7 +125,7 @@ def test_a_faulty_previous_is_left_out(
     damaged = damaged_copy(built[0], tmp_path)
     fleet = start_fleet(tmp_path, built[1])
     (links_of(fleet) / "previous").symlink_to(damaged)
-    client = gateway.create_app(fleet.config).test_client()
+    client = Client(gateway.create_app(fleet.config))
     assert "the previous generation is not loaded" in caplog.text
     told = read(client.get("/health"), dict)
     assert told["generations"] == {"current": built[1].manifest.id, "previous": None}
@@ -235,7 +236,7 @@ def test_the_canary_command_can_pin(
 
 def loader(fleet: LocalFleet) -> Any:
     def load(directory: Path) -> Searcher:
-        return gateway.load_searcher(directory, fleet.config, None, None)  # type: ignore[arg-type]  # never searched
+        return gateway.load_searcher(directory, fleet.config, None)  # type: ignore[arg-type]  # never searched
 
     return load
 

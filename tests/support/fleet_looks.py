@@ -25,7 +25,7 @@ SIZES = {
     "canaries.jsonl": 20,
     "routing/centroids.npy": 3_000,
     "shard-000/index.faiss": 40_000,
-    "shard-000/documents.sqlite": 500_000,
+    "shard-000/documents.bin": 500_000,
     "shard-001/index.faiss": 6_000_000,
 }
 MODEL_SIZES = {"model.json": 7, "model.onnx": 80_000_000}

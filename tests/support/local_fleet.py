@@ -1,12 +1,12 @@
 """A whole fleet in one process: the real services and the real upstream code, without sockets."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from asgi_client import Client
 from encoder_fakes import Opener, make_config
-from flask import Flask
-from flask.testing import FlaskClient
 from small_generations import SmallGeneration, gateway_config, link, shard_config
 
 from app.config import GatewayConfig
@@ -14,33 +14,37 @@ from app.encoder import create_app as create_encoder
 from app.gateway import create_app as create_gateway
 from app.gateway.connections import Answer
 from app.gateway.upstream import Upstream
+from app.service.application import Application
 from app.shard import create_app as create_shard
 
 
 class Wire:
-    """Sends what goes to one service to its Flask application, or answers as an empty pool does."""
+    """Sends what goes to one service to its application, or answers as an empty pool does."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Application) -> None:
         self.app = app
         self.dead = False
         self.headers: list[dict[str, str]] = []
 
-    def post(self, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def post(self, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         if self.dead:
-            return Answer(502, {"Askfleet-Tried": "502"}, b"")  # the pool's nginx
+            return Answer(502, {"askfleet-tried": "502"}, b"")  # the pool's nginx
         self.headers.append(dict(headers))
-        answer = self.app.test_client().post(target, headers=dict(headers), data=body)
-        return Answer(answer.status_code, answer.headers, answer.data)
+        answer = await asyncio.to_thread(
+            Client(self.app).post, target, headers=dict(headers), data=body
+        )
+        told = {name.lower(): value for name, value in answer.headers.items()}
+        return Answer(answer.status_code, told, answer.data)
 
 
 class Wires(dict[str, Wire]):
     """A transport without sockets: a wire for each service, by its name."""
 
-    def post(
+    async def post(
         self, base: str, target: str, body: bytes, headers: Mapping[str, str], seconds: float
     ) -> Answer:
         assert seconds > 0
-        return self[base.removeprefix("http://")].post(target, body, headers)
+        return await self[base.removeprefix("http://")].post(target, body, headers)
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,13 @@ class LocalFleet:
 
     generation: SmallGeneration
     config: GatewayConfig
-    gateway: FlaskClient
-    shards: list[FlaskClient]
-    encoder: FlaskClient
+    gateway: Client
+    shards: list[Client]
+    encoder: Client
     wires: Wires
 
     @property
-    def clients(self) -> dict[str, FlaskClient]:
+    def clients(self) -> dict[str, Client]:
         return {"gateway": self.gateway, "shard": self.shards[0], "encoder": self.encoder}
 
 
@@ -79,8 +83,8 @@ def start_fleet(
     return LocalFleet(
         generation,
         config,
-        gateway.test_client(),
-        [apps[f"shard-{shard}"].test_client() for shard in range(count)],
-        apps["encoder"].test_client(),
+        Client(gateway),
+        [Client(apps[f"shard-{shard}"]) for shard in range(count)],
+        Client(apps["encoder"]),
         wires,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
-    from flask.testing import FlaskClient
+    from asgi_client import Client
 
 
 class Scraped(dict[tuple[str, frozenset[tuple[str, str]]], float]):
@@ -23,7 +23,7 @@ class Scraped(dict[tuple[str, frozenset[tuple[str, str]]], float]):
         )
 
     @classmethod
-    def of(cls, client: FlaskClient) -> Scraped:
+    def of(cls, client: Client) -> Scraped:
         answer = client.get("/metrics")
         assert answer.status_code == 200
         assert answer.content_type.startswith("text/plain; version=0.0.4")

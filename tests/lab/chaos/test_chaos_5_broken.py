@@ -36,7 +36,7 @@ def test_the_served_directory_is_removed_after_a_restart(under_load):
 def test_a_store_cannot_be_read(under_load, tell):
     """It is out, says why, and is back by itself."""
     restart()
-    file = f"{served()}/{PART}/documents.sqlite"
+    file = f"{served()}/{PART}/documents.bin"
     with under_load(), ThreadPoolExecutor(16) as pool:
         with truncated(HOST, file):
             out = until(lambda: bool(list(pool.map(ask, range(32)))) and status() == "broken")

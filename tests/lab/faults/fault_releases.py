@@ -23,7 +23,7 @@ def version(name: str, *, broken: bool = False) -> Path:
         )
     _replace(target / "app/__init__.py", '__version__ = "', f'__version__ = "{name}.')
     if broken:
-        begins = "    pool = ThreadPoolExecutor(FAN_OUT_THREADS"
+        begins = "    fleet = backend or Upstream("
         _replace(target / "app/gateway/__init__.py", begins, f"    {BROKEN}\n{begins}")
     return target
 

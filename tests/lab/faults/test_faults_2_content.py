@@ -64,7 +64,7 @@ def test_changed_together_with_its_hash(fleet, tell_load):
     """Every checksum of the manifest is right, but its id is that of another content."""
     before, held = fleet.picture(), {host: snapshot(host) for host in HOSTS}
     with (
-        tampered(fleet.source("C"), WORK / "tampered", "shard-002/documents.sqlite") as broken,
+        tampered(fleet.source("C"), WORK / "tampered", "shard-002/documents.bin") as broken,
         fleet.load(fleet.now) as load,
         start_update_to(broken) as running,
     ):
@@ -81,7 +81,7 @@ def test_another_content_under_an_id_that_a_host_has(fleet, tell, tell_load):
     now = fleet.now
     before, (generation,) = fleet.picture(), fleet.corpora.ids(now)
     manifest = root("shard-b") / f"srv/askfleet/generations/{generation}/manifest.json"
-    relist(manifest, "shard-002/documents.sqlite", "0" * 64)
+    relist(manifest, "shard-002/documents.bin", "0" * 64)
     held = {host: snapshot(host) for host in HOSTS}
     with fleet.load(now) as load, fleet.start(now) as running:
         failed = running.done()

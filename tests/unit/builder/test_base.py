@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import sqlite3
 import subprocess
 from pathlib import Path
 from unittest.mock import patch
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 from small_generations import SmallGeneration, build_small, documents_of, vectors_of
 
 from app.errors import BuildError, GenerationError
-from app.generation.documents import Documents, Row
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
+from app.generation.rows import Row, everything
+from app.generation.shard_part import open_store
 from index_builder.cli import main
 from index_builder.corpus.document import Document
 from index_builder.replay import Replay
@@ -50,9 +50,7 @@ def build_on(
 
 
 def rows_of(generation: SmallGeneration, shard: int) -> list[Row]:
-    store = Documents(generation.directory / f"shard-{shard:03d}" / "documents.sqlite")
-    found = store.fetch(range(store.count))
-    return [found[local] for local in range(store.count)]
+    return list(everything(open_store(generation.directory, generation.manifest, shard)))
 
 
 def ordinals_of(generation: SmallGeneration) -> dict[str, int]:
@@ -143,8 +141,9 @@ def test_rows_of_documents_that_stay_do_not_move(
     stay = [document for place, document in enumerate(base.documents) if place not in gone]
     after = build_on(base, tmp_path, fresh(added) + stay)
     for shard in range(3):
-        now = {row.id: row.local for row in rows_of(after, shard)}
-        before = {row.id: row.local for row in rows_of(base, shard) if row.id in now}
+        now = {row.id: local for local, row in enumerate(rows_of(after, shard))}
+        rows = enumerate(rows_of(base, shard))
+        before = {row.id: local for local, row in rows if row.id in now}
         moved = sum(local != now[name] for name, local in before.items())
         assert moved <= 20, f"of {len(before)}"
 
@@ -252,7 +251,7 @@ def test_another_kind_of_index_is_trained_anew(base: SmallGeneration, tmp_path: 
 def test_what_has_gone_is_not_left_in_a_file(base: SmallGeneration, tmp_path: Path) -> None:
     after = build_on(base, tmp_path, base.documents[:-15])
     for document in base.documents[-15:]:
-        for path in after.directory.rglob("documents.sqlite"):
+        for path in after.directory.rglob("documents.bin"):
             assert document.id.encode() not in path.read_bytes()
 
 
@@ -295,10 +294,9 @@ def test_what_is_not_sealed_or_not_whole_is_refused(base: SmallGeneration, tmp_p
         build_small(tmp_path, MANY, artefact=base.artefact, base=tmp_path)
     torn = tmp_path / "torn"
     shutil.copytree(base.directory, torn)
-    store = torn / "shard-001" / "documents.sqlite"
-    with sqlite3.connect(store) as connection:
-        connection.execute("DELETE FROM documents WHERE local = 3")
-    with pytest.raises(GenerationError, match=r"documents\.sqlite does not match its sha256"):
+    store = torn / "shard-001" / "documents.bin"
+    store.write_bytes(store.read_bytes().replace(b"question number 3", b"question number 4", 1))
+    with pytest.raises(GenerationError, match=r"documents\.bin does not match its sha256"):
         build_small(tmp_path, MANY, artefact=base.artefact, base=torn)
     assert list((tmp_path / "generations").iterdir()) == []
 

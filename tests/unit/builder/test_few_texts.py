@@ -9,9 +9,9 @@ from small_generations import SmallGeneration, build_small, documents_of, vector
 
 from app.errors import BuildError, GenerationError
 from app.generation import canary
-from app.generation.documents import Documents
 from app.generation.manifest import Manifest
-from app.generation.shard_part import ShardPart
+from app.generation.rows import everything
+from app.generation.shard_part import ShardPart, open_store
 from index_builder import index_kind
 from index_builder.index_kind import check_kind, choose_kind, training
 from index_builder.replay import Replay
@@ -25,8 +25,8 @@ def repeated(texts: int, times: int) -> list[str]:
 
 
 def texts_of(generation: SmallGeneration, shard: int) -> list[str]:
-    store = Documents(generation.directory / f"shard-{shard:03d}" / "documents.sqlite")
-    return [row.text for row in store.fetch(range(store.count)).values()]
+    store = open_store(generation.directory, generation.manifest, shard)
+    return [row.text for row in everything(store)]
 
 
 def check_answers(generation: SmallGeneration) -> None:

@@ -1,7 +1,6 @@
 """Builds end to end: what a sealed generation always is, and that nothing half-made shows."""
 
 import json
-import sqlite3
 from functools import partial
 from pathlib import Path
 
@@ -23,11 +22,12 @@ from small_generations import (
 
 from app.errors import BuildError, GenerationError
 from app.generation import canary
-from app.generation.documents import Documents
 from app.generation.manifest import Manifest
 from app.generation.model import Model
 from app.generation.routing import Router
+from app.generation.rows import everything
 from app.generation.shard_index import Hits, ShardIndex
+from app.generation.shard_part import open_store
 from index_builder import pipeline
 from index_builder.corpus.ingest import ingest_documents
 from index_builder.embed import embed
@@ -42,11 +42,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> SmallGeneration:
 
 
 def held_by(generation: SmallGeneration) -> list[set[int]]:
-    """Per shard the ordinals that its documents.sqlite holds."""
+    """Per shard the ordinals that it holds."""
     held = []
     for shard in range(len(generation.manifest.shards)):
-        store = Documents(generation.directory / f"shard-{shard:03d}" / "documents.sqlite")
-        held.append({row.ordinal for row in store.fetch(range(store.count)).values()})
+        store = open_store(generation.directory, generation.manifest, shard)
+        held.append({row.ordinal for row in everything(store)})
     return held
 
 
@@ -96,11 +96,10 @@ def test_a_build_holds_every_document(built: SmallGeneration) -> None:
 
 
 def test_documents_are_written_whole(built: SmallGeneration) -> None:
-    store = Documents(built.directory / "shard-000" / "documents.sqlite")
-    for row in store.fetch(range(store.count)).values():
+    for row in everything(open_store(built.directory, built.manifest, 0)):
         source = built.documents[row.ordinal]
         assert (row.id, row.text, row.answer) == (source.id, source.text, source.answer)
-        assert (json.loads(row.metadata) if row.metadata else None) == source.metadata
+        assert json.loads(bytes(row.metadata)) == source.metadata
 
 
 def test_all_probes_together_are_exact_search(built: SmallGeneration) -> None:
@@ -271,11 +270,10 @@ def test_a_part_that_cannot_be_opened_is_never_sealed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def torn(path: Path, _: object) -> None:
-        sqlite3.connect(path).close()
         path.write_bytes(b"")
 
     monkeypatch.setattr(pipeline.documents, "write", torn)
-    with pytest.raises(GenerationError, match=r"documents\.sqlite"):
+    with pytest.raises(GenerationError, match=r"documents\.bin"):
         build_small(tmp_path)
     assert list((tmp_path / "generations").iterdir()) == []
 

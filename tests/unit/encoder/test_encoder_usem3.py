@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from asgi_client import Client
 from encoder_fakes import make_config
 from tiny_model import DIM, save_tiny_model
 from use_model import publish_use
@@ -19,7 +20,7 @@ def test_two_models_of_different_length_answer_beside_each_other(tmp_path: Path)
         precision="fp32",
         report=lambda _: None,
     )
-    client = create_app(make_config(tmp_path, use, tiny)).test_client()
+    client = Client(create_app(make_config(tmp_path, use, tiny)))
     texts = {"texts": ["Почему небо голубое?", "Why is the sky blue?"]}
 
     current = client.post("/encode", json=texts)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from asgi_client import Client
 from local_fleet import start_fleet
 from small_generations import build_small
 
@@ -24,7 +25,7 @@ def client(tmp_path_factory: pytest.TempPathFactory):
     (root / "api_keys").write_text("# sha256 and name\n" + LINE)
     edges = frozenset({"192.0.2.10"})
     config = replace(fleet.config, api_keys=root / "api_keys", edges=edges)
-    return create_app(config).test_client()
+    return Client(create_app(config))
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,13 @@
 """A search with a fake fleet at the seam: who is asked, what is merged, what a loss leaves."""
 
-import threading
+import asyncio
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from asgi_client import Blocking
 from encoder_fakes import DIM, vector_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,8 +15,9 @@ from numpy.typing import NDArray
 
 from app.errors import ProblemError
 from app.gateway.body import SearchRequest
+from app.gateway.call import Call, PoolsGoneError, UpstreamError
 from app.gateway.search import Searcher, result_json
-from app.gateway.upstream import Call, PoolsGoneError, ShardHit, UpstreamError
+from app.gateway.upstream import ShardHit
 from app.generation.manifest import Manifest, ModelRef, RoutingInfo, ShardInfo
 from app.generation.routing import Router
 
@@ -52,13 +52,15 @@ class FakeFleet:
         self.encoder_broken = self.pools_gone = False
         self.asked: list[tuple[int, int]] = []  # (shard, questions)
 
-    def encode(self, texts: tuple[str, ...], model: str, dim: int, _: Call) -> NDArray[np.float32]:
+    async def encode(
+        self, texts: tuple[str, ...], model: str, dim: int, _: Call
+    ) -> NDArray[np.float32]:
         assert (model, dim) == (MODEL, DIM)
         if self.encoder_broken:
             raise UpstreamError("encoder: ConnectionError")
         return np.stack([vector_of(text) for text in texts])
 
-    def search(
+    async def search(
         self,
         shard: int,
         queries: NDArray[np.float32],
@@ -86,12 +88,6 @@ def hit(ordinal: int, score: float) -> ShardHit:
     return ShardHit(ordinal, f"d{ordinal}", score, f"text {ordinal}", None, metadata)
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as executor:
-        yield executor
-
-
 def call() -> Call:
     return Call(time.monotonic() + 30, {})
 
@@ -101,19 +97,19 @@ TEXTS = ("north", "south", "east", "west")
 FOUR = np.stack([vector_of(text) for text in TEXTS])
 
 
-def four(pool: ThreadPoolExecutor, **router: Any) -> tuple[Searcher, FakeFleet]:
+def four(**router: Any) -> tuple[Any, FakeFleet]:
     fleet = FakeFleet(FOUR, [[0], [1], [2], [3]])
     settings_ = {"temperature": 0.01, "neighbours": 64, "threshold": 0.5, **router}
     route = Router(FOUR, np.arange(4, dtype=np.int32), 4, **settings_)
-    return Searcher(manifest_of(4), route, fleet, pool), fleet
+    return Blocking(Searcher(manifest_of(4), route, fleet)), fleet
 
 
 def ids(result: Any) -> list[list[str]]:
     return [[found.id for found in query.hits] for query in result.queries]
 
 
-def test_each_question_asks_its_own_shards(pool: ThreadPoolExecutor) -> None:
-    searcher, fleet = four(pool)
+def test_each_question_asks_its_own_shards() -> None:
+    searcher, fleet = four()
     result = searcher.search(SearchRequest(("west", "north", "west")), call())
     assert [query.asked for query in result.queries] == [[3], [0], [3]]
     assert ids(result) == [["d3"], ["d0"], ["d3"]]
@@ -121,13 +117,15 @@ def test_each_question_asks_its_own_shards(pool: ThreadPoolExecutor) -> None:
     assert [query.missing for query in result.queries] == [[], [], []]
 
 
-def test_shards_are_asked_side_by_side(pool: ThreadPoolExecutor) -> None:
-    searcher, fleet = four(pool)
-    all_four, search = threading.Barrier(4, timeout=10), fleet.search
+def test_shards_are_asked_side_by_side() -> None:
+    searcher, fleet = four()
+    waiting, search = set(), fleet.search
 
-    def together(*asked: Any) -> list[list[ShardHit]]:
-        all_four.wait()  # broken where they come one after the other
-        return search(*asked)
+    async def together(shard: int, *asked: Any) -> list[list[ShardHit]]:
+        waiting.add(shard)
+        while len(waiting) < 4:  # for ever, where they come one after the other
+            await asyncio.sleep(0.001)
+        return await search(shard, *asked)
 
     fleet.search = together  # type: ignore[method-assign]
     result = searcher.search(SearchRequest(("north",), probe="all"), call())
@@ -136,16 +134,16 @@ def test_shards_are_asked_side_by_side(pool: ThreadPoolExecutor) -> None:
 
 
 @pytest.mark.parametrize(("probe", "fan_out"), [("auto", 1), (1, 1), (3, 3), (9, 4), ("all", 4)])
-def test_the_probe_says_how_many(pool: ThreadPoolExecutor, probe: Any, fan_out: int) -> None:
-    searcher, fleet = four(pool)
+def test_the_probe_says_how_many(probe: Any, fan_out: int) -> None:
+    searcher, fleet = four()
     result = searcher.search(SearchRequest(("east",), probe=probe), call())
     assert len(result.queries[0].asked) == len(fleet.asked) == fan_out
     assert 2 in result.queries[0].asked
     assert result.queries[0].hits[0].id == "d2"
 
 
-def test_a_shard_that_fails_makes_only_its_questions_partial(pool: ThreadPoolExecutor) -> None:
-    searcher, fleet = four(pool)
+def test_a_shard_that_fails_makes_only_its_questions_partial() -> None:
+    searcher, fleet = four()
     fleet.broken = {3}
     result = searcher.search(SearchRequest(("west", "north")), call())
     west, north = result.queries
@@ -156,16 +154,16 @@ def test_a_shard_that_fails_makes_only_its_questions_partial(pool: ThreadPoolExe
     assert result_json(north)["partial"] is False
 
 
-def test_the_rest_still_answers(pool: ThreadPoolExecutor) -> None:
-    searcher, fleet = four(pool)
+def test_the_rest_still_answers() -> None:
+    searcher, fleet = four()
     fleet.broken = {0, 2}
     result = searcher.search(SearchRequest(("north",), probe="all"), call())
     assert result.queries[0].missing == [0, 2]
     assert set(ids(result)[0]) == {"d1", "d3"}
 
 
-def test_no_shard_at_all_is_unavailable(pool: ThreadPoolExecutor) -> None:
-    searcher, fleet = four(pool)
+def test_no_shard_at_all_is_unavailable() -> None:
+    searcher, fleet = four()
     fleet.broken = {0, 1, 2, 3}
     with pytest.raises(ProblemError) as caught:
         searcher.search(SearchRequest(("north",), probe="all"), call())
@@ -173,10 +171,8 @@ def test_no_shard_at_all_is_unavailable(pool: ThreadPoolExecutor) -> None:
     assert caught.value.retry_after
 
 
-def test_without_its_nginx_a_gateway_leaves_the_question_to_another(
-    pool: ThreadPoolExecutor,
-) -> None:
-    searcher, fleet = four(pool)
+def test_without_its_nginx_a_gateway_leaves_the_question_to_another() -> None:
+    searcher, fleet = four()
     fleet.pools_gone = True
     for probe in ("all", 1):
         with pytest.raises(ProblemError) as caught:
@@ -185,11 +181,11 @@ def test_without_its_nginx_a_gateway_leaves_the_question_to_another(
 
 
 def test_where_only_the_encoders_pool_is_gone_another_gateway_is_asked_too(
-    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    searcher, fleet = four(pool)
+    searcher, fleet = four()
 
-    def gone(*_: object) -> None:
+    async def gone(*_: object) -> None:
         raise PoolsGoneError("ConnectionRefusedError")
 
     monkeypatch.setattr(fleet, "encode", gone)
@@ -199,15 +195,15 @@ def test_where_only_the_encoders_pool_is_gone_another_gateway_is_asked_too(
 
 
 def test_a_deadline_that_passes_among_the_shards_is_a_missing_shard(
-    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    searcher, fleet = four(pool)
+    searcher, fleet = four()
     whole = fleet.search
 
-    def late(shard: int, *rest: Any) -> list[list[ShardHit]]:
+    async def late(shard: int, *rest: Any) -> list[list[ShardHit]]:
         if shard == 1:
             raise ProblemError(504, "deadline", "the question's time is up")
-        return whole(shard, *rest)
+        return await whole(shard, *rest)
 
     monkeypatch.setattr(fleet, "search", late)
     result = searcher.search(SearchRequest(("north",), probe="all"), call())
@@ -215,12 +211,12 @@ def test_a_deadline_that_passes_among_the_shards_is_a_missing_shard(
 
 
 def test_a_deadline_that_passes_before_any_shard_answers_is_504(
-    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not 503, which the edge would ask of every other gateway at full length."""
-    searcher, fleet = four(pool)
+    searcher, fleet = four()
 
-    def late(shard: int, *_: Any) -> list[list[ShardHit]]:
+    async def late(shard: int, *_: Any) -> list[list[ShardHit]]:
         if shard == 1:
             raise ProblemError(504, "deadline", "the request's time is up")
         raise UpstreamError("shard: 502")
@@ -232,8 +228,8 @@ def test_a_deadline_that_passes_before_any_shard_answers_is_504(
         assert (caught.value.status, caught.value.code) == (504, "deadline")
 
 
-def test_no_encoder_is_unavailable(pool: ThreadPoolExecutor) -> None:
-    searcher, fleet = four(pool)
+def test_no_encoder_is_unavailable() -> None:
+    searcher, fleet = four()
     fleet.encoder_broken = True
     with pytest.raises(ProblemError) as caught:
         searcher.search(SearchRequest(("north",)), call())
@@ -241,16 +237,16 @@ def test_no_encoder_is_unavailable(pool: ThreadPoolExecutor) -> None:
     assert fleet.asked == []
 
 
-def test_copies_count_once(pool: ThreadPoolExecutor) -> None:
-    searcher, fleet = four(pool)
+def test_copies_count_once() -> None:
+    searcher, fleet = four()
     fleet.held = [[0, 1, 2, 3], [1, 0], [2, 0], [3, 0]]
     result = searcher.search(SearchRequest(("north",), k=3, probe="all"), call())
     assert len(ids(result)[0]) == len(set(ids(result)[0])) == 3
     assert ids(result)[0][0] == "d0"
 
 
-def test_the_time_of_every_step_is_told(pool: ThreadPoolExecutor) -> None:
-    searcher, _ = four(pool)
+def test_the_time_of_every_step_is_told() -> None:
+    searcher, _ = four()
     timings = searcher.search(SearchRequest(("north",)), call()).timings
     assert set(timings) == {"encode", "route", "search", "merge", "total"}
     assert all(value >= 0 for value in timings.values())
@@ -283,7 +279,6 @@ def test_the_public_form_has_no_inner_numbers() -> None:
     broken=st.sets(st.integers(0, 4), max_size=2),
 )
 def test_fan_out_and_merge_are_brute_force(
-    pool: ThreadPoolExecutor,
     seed: int,
     documents: int,
     shards: int,
@@ -305,7 +300,7 @@ def test_fan_out_and_merge_are_brute_force(
     fleet.broken = broken & set(range(shards))
     centroids = np.stack([vector_of(f"centre {shard}") for shard in range(shards)])
     router = Router(centroids, np.arange(shards, dtype=np.int32), shards, 0.05, 64, 0.9)
-    searcher = Searcher(manifest_of(shards), router, fleet, pool)
+    searcher = Blocking(Searcher(manifest_of(shards), router, fleet))
     texts = tuple(f"question {seed} {number}" for number in range(questions))
     for probe in ("all", "auto", 1):
         wanted = SearchRequest(texts, k, probe)

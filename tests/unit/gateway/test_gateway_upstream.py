@@ -1,5 +1,7 @@
 """Calls to the pools over real sockets: what is sent, and every way an answer can be wrong."""
 
+import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,11 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import msgspec
 import numpy as np
 import pytest
-from werkzeug.datastructures import Headers
+from asgi_client import Blocking, run
 
 from app.errors import ProblemError
+from app.gateway.call import Call, UpstreamError, forwarded_headers
 from app.gateway.connections import Connections
-from app.gateway.upstream import Call, Upstream, UpstreamError, forwarded_headers
+from app.gateway.upstream import Upstream
+from app.service.request import Request
 from app.wire import vectors_from_bytes, vectors_to_bytes
 
 MODEL, GENERATION = "0123456789abcdef", "20260101T000000Z-01234567"
@@ -75,8 +79,8 @@ def server() -> Iterator[Pool]:
 
 
 @pytest.fixture
-def upstream(server: Pool) -> Upstream:
-    return Upstream(Connections(1.0), server.url, (server.url, server.url))
+def upstream(server: Pool) -> Blocking:
+    return Blocking(Upstream(Connections(1.0), server.url, (server.url, server.url)))
 
 
 def call(seconds: float = 10.0) -> Call:
@@ -90,11 +94,11 @@ def shard_answer(**change: object) -> bytes:
     )
 
 
-def search(upstream: Upstream) -> list[list[object]]:
+def search(upstream: Blocking) -> list[list[object]]:
     return upstream.search(1, QUERIES, GENERATION, MODEL, 3, call())  # type: ignore[return-value]  # hits
 
 
-def test_texts_go_out_and_vectors_come_back(server: Pool, upstream: Upstream) -> None:
+def test_texts_go_out_and_vectors_come_back(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (200, {"Askfleet-Model": MODEL}, vectors_to_bytes(QUERIES))
     vectors = upstream.encode(("a", "é"), MODEL, 4, call())
     assert np.array_equal(vectors, QUERIES)
@@ -105,7 +109,7 @@ def test_texts_go_out_and_vectors_come_back(server: Pool, upstream: Upstream) ->
     assert 0 < int(headers["Askfleet-Deadline-Ms"]) <= 10_000
 
 
-def test_vectors_go_out_and_hits_come_back(server: Pool, upstream: Upstream) -> None:
+def test_vectors_go_out_and_hits_come_back(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (200, {}, shard_answer())
     [[found], nothing] = search(upstream)
     assert (found.id, found.score, bytes(found.metadata)) == ("d1", 0.5, b"{}")
@@ -134,7 +138,7 @@ def test_vectors_go_out_and_hits_come_back(server: Pool, upstream: Upstream) -> 
     ],
 )
 def test_a_wrong_answer_of_a_shard_is_none(
-    server: Pool, upstream: Upstream, answer: Answer, message: str
+    server: Pool, upstream: Blocking, answer: Answer, message: str
 ) -> None:
     server.answer = lambda: answer
     with pytest.raises(UpstreamError, match=message):
@@ -154,7 +158,7 @@ def test_a_wrong_answer_of_a_shard_is_none(
     ],
 )
 def test_a_wrong_answer_of_the_encoder_is_none(
-    server: Pool, upstream: Upstream, answer: Answer, message: str
+    server: Pool, upstream: Blocking, answer: Answer, message: str
 ) -> None:
     server.answer = lambda: answer
     with pytest.raises(UpstreamError, match=message):
@@ -162,7 +166,7 @@ def test_a_wrong_answer_of_the_encoder_is_none(
 
 
 def test_a_kept_connection_that_was_closed_meanwhile_is_made_anew(
-    server: Pool, upstream: Upstream
+    server: Pool, upstream: Blocking
 ) -> None:
     server.answer = lambda: (200, {}, shard_answer())
     server.hangs_up = True
@@ -185,7 +189,7 @@ def paths(server: Pool) -> list[str]:
 
 
 def test_a_409_is_asked_of_every_replica_until_one_answers(
-    server: Pool, upstream: Upstream
+    server: Pool, upstream: Blocking
 ) -> None:
     server.answer = not_loaded()
     server.answers["/replica/0/search"] = lambda: (503, {}, b'{"code":"draining"}')
@@ -200,7 +204,7 @@ def test_a_409_is_asked_of_every_replica_until_one_answers(
     assert {headers["Askfleet-Model"] for _, headers, _ in server.requests} == {MODEL}
 
 
-def test_an_encoders_409_is_asked_of_every_replica_too(server: Pool, upstream: Upstream) -> None:
+def test_an_encoders_409_is_asked_of_every_replica_too(server: Pool, upstream: Blocking) -> None:
     server.answer = not_loaded("model_not_loaded")
     server.answers["/replica/2/encode"] = lambda: (
         200,
@@ -212,7 +216,7 @@ def test_an_encoders_409_is_asked_of_every_replica_too(server: Pool, upstream: U
 
 
 def test_when_no_replica_answers_the_pools_409_is_the_error(
-    server: Pool, upstream: Upstream
+    server: Pool, upstream: Blocking
 ) -> None:
     server.answer = not_loaded()
     server.answers["/replica/2/search"] = lambda: (502, {}, b"")
@@ -221,7 +225,7 @@ def test_when_no_replica_answers_the_pools_409_is_the_error(
     assert paths(server) == ["/search", *(f"/replica/{n}/search" for n in range(3))]
 
 
-def test_replicas_are_asked_within_the_deadline(server: Pool, upstream: Upstream) -> None:
+def test_replicas_are_asked_within_the_deadline(server: Pool, upstream: Blocking) -> None:
     release = threading.Event()
 
     def slow() -> Answer:
@@ -249,7 +253,7 @@ def test_replicas_are_asked_within_the_deadline(server: Pool, upstream: Upstream
     ],
 )
 def test_other_errors_are_not_asked_of_others(
-    server: Pool, upstream: Upstream, answer: Callable[[], Answer]
+    server: Pool, upstream: Blocking, answer: Callable[[], Answer]
 ) -> None:
     server.answer = answer
     with pytest.raises(UpstreamError):
@@ -261,7 +265,7 @@ def test_other_errors_are_not_asked_of_others(
 
 
 def test_while_the_last_replica_restarts_the_pool_is_asked_again(
-    server: Pool, upstream: Upstream
+    server: Pool, upstream: Blocking
 ) -> None:
     told = iter(["503", "502, 503, 502, 503", "503, 504"])
 
@@ -276,9 +280,9 @@ def test_while_the_last_replica_restarts_the_pool_is_asked_again(
 
 
 def test_a_pool_that_stays_drained_is_given_up(
-    server: Pool, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    server: Pool, upstream: Blocking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.gateway.upstream.PATIENCE", 0.5)
+    monkeypatch.setattr("app.gateway.pools.PATIENCE", 0.5)
     server.answer = lambda: (503, {"Askfleet-Tried": "503"}, b'{"code":"draining"}')
     with pytest.raises(UpstreamError, match="503 draining"):
         search(upstream)
@@ -286,9 +290,9 @@ def test_a_pool_that_stays_drained_is_given_up(
 
 
 def test_a_pool_that_was_waited_for_in_vain_is_not_waited_for_again_until_it_answers(
-    server: Pool, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    server: Pool, upstream: Blocking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.gateway.upstream.PATIENCE", 0.5)
+    monkeypatch.setattr("app.gateway.pools.PATIENCE", 0.5)
     refusal: Answer = (503, {"Askfleet-Tried": "503"}, b'{"code":"replica_broken"}')
     answer = refusal
     server.answer = lambda: answer
@@ -307,7 +311,7 @@ def test_a_pool_that_was_waited_for_in_vain_is_not_waited_for_again_until_it_ans
     assert asked() > 2
 
 
-def test_it_is_asked_again_within_the_deadline(server: Pool, upstream: Upstream) -> None:
+def test_it_is_asked_again_within_the_deadline(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (503, {"Askfleet-Tried": "503"}, b"")
     start = time.monotonic()
     with pytest.raises(UpstreamError, match="503"):
@@ -315,7 +319,7 @@ def test_it_is_asked_again_within_the_deadline(server: Pool, upstream: Upstream)
     assert time.monotonic() - start < 2
 
 
-def test_where_all_are_dead_nobody_waits(server: Pool, upstream: Upstream) -> None:
+def test_where_all_are_dead_nobody_waits(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (502, {"Askfleet-Tried": "502, 504"}, b"")
     with pytest.raises(UpstreamError, match="502"):
         search(upstream)
@@ -333,7 +337,7 @@ def quick(server: Pool) -> list[bool]:
     ("tried", "reached"), [("504, 504", "0.001, 0.000"), ("504, 504, 502", "-, 0.000, -")]
 )
 def test_who_was_only_too_slow_is_waited_for(
-    server: Pool, upstream: Upstream, tried: str, reached: str
+    server: Pool, upstream: Blocking, tried: str, reached: str
 ) -> None:
     late = {"Askfleet-Tried": tried, "Askfleet-Reached": reached}
     told = iter([(504, late, b""), (200, {}, shard_answer())])
@@ -342,7 +346,7 @@ def test_who_was_only_too_slow_is_waited_for(
     assert quick(server) == [True, False]
 
 
-def test_who_is_too_slow_to_the_end_is_given_up(server: Pool, upstream: Upstream) -> None:
+def test_who_is_too_slow_to_the_end_is_given_up(server: Pool, upstream: Blocking) -> None:
     late = {"Askfleet-Tried": "504", "Askfleet-Reached": "0.001"}
     server.answer = lambda: (504, late, b"")
     with pytest.raises(UpstreamError, match="504"):
@@ -350,7 +354,7 @@ def test_who_is_too_slow_to_the_end_is_given_up(server: Pool, upstream: Upstream
     assert quick(server) == [True, False]
 
 
-def test_who_cannot_be_reached_is_not_waited_for(server: Pool, upstream: Upstream) -> None:
+def test_who_cannot_be_reached_is_not_waited_for(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (
         504,
         {"Askfleet-Tried": "504, 502", "Askfleet-Reached": "-, 0.001"},
@@ -361,7 +365,7 @@ def test_who_cannot_be_reached_is_not_waited_for(server: Pool, upstream: Upstrea
     assert quick(server) == [True]
 
 
-def test_many_or_long_questions_have_the_whole_deadline(server: Pool, upstream: Upstream) -> None:
+def test_many_or_long_questions_have_the_whole_deadline(server: Pool, upstream: Blocking) -> None:
     many = np.ones((9, 4), dtype=np.float32)
     server.answer = lambda: (200, {}, shard_answer(results=[[]] * 9))
     upstream.search(1, many, GENERATION, MODEL, 3, call())
@@ -375,10 +379,10 @@ def test_nobody_there_is_an_upstream_error(server: Pool) -> None:
     url = server.url
     server.server_close()
     with pytest.raises(UpstreamError, match=r"Connection(Refused|Reset)Error"):
-        Upstream(Connections(1.0), url, ()).encode(("a",), MODEL, 4, call())
+        Blocking(Upstream(Connections(1.0), url, ())).encode(("a",), MODEL, 4, call())
 
 
-def test_an_answer_too_late_is_a_spent_deadline(server: Pool, upstream: Upstream) -> None:
+def test_an_answer_too_late_is_a_spent_deadline(server: Pool, upstream: Blocking) -> None:
     release = threading.Event()
 
     def slow() -> Answer:
@@ -392,7 +396,7 @@ def test_an_answer_too_late_is_a_spent_deadline(server: Pool, upstream: Upstream
     assert (caught.value.status, caught.value.code) == (504, "deadline")
 
 
-def test_an_encoders_spent_deadline_is_the_requests(server: Pool, upstream: Upstream) -> None:
+def test_an_encoders_spent_deadline_is_the_requests(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (504, {"Askfleet-Tried": "504"}, b'{"code":"deadline"}')
     with pytest.raises(ProblemError) as caught:
         upstream.encode(("a" * 2000,), MODEL, 4, call())
@@ -400,7 +404,7 @@ def test_an_encoders_spent_deadline_is_the_requests(server: Pool, upstream: Upst
     assert len(server.requests) == 1
 
 
-def test_without_time_left_nobody_is_asked(server: Pool, upstream: Upstream) -> None:
+def test_without_time_left_nobody_is_asked(server: Pool, upstream: Blocking) -> None:
     with pytest.raises(ProblemError) as caught:
         upstream.encode(("a",), MODEL, 4, call(-1.0))
     assert (caught.value.status, caught.value.code) == (504, "deadline")
@@ -408,7 +412,7 @@ def test_without_time_left_nobody_is_asked(server: Pool, upstream: Upstream) -> 
 
 
 def test_proxies_of_the_environment_are_not_used(
-    server: Pool, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    server: Pool, upstream: Blocking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://192.0.2.1:9")
     monkeypatch.setenv("HTTP_PROXY", "http://192.0.2.1:9")
@@ -417,7 +421,7 @@ def test_proxies_of_the_environment_are_not_used(
     assert len(server.requests) == 1
 
 
-def test_connections_are_kept_alive(server: Pool, upstream: Upstream) -> None:
+def test_connections_are_kept_alive(server: Pool, upstream: Blocking) -> None:
     server.answer = lambda: (200, {}, shard_answer())
     for _ in range(3):
         search(upstream)
@@ -425,18 +429,82 @@ def test_connections_are_kept_alive(server: Pool, upstream: Upstream) -> None:
     assert len(server.peers) == 1
 
 
+def incoming_with(**headers: str) -> Request:
+    pairs = [
+        (name.replace("_", "-").encode(), value.encode("latin-1"))
+        for name, value in headers.items()
+    ]
+    return Request({"headers": pairs}, lambda: None)  # type: ignore[arg-type]  # has no body
+
+
+def test_a_call_that_is_given_up_leaves_no_half_read_connection(server: Pool) -> None:
+    release = threading.Event()
+
+    def late() -> Answer:
+        release.wait(10)
+        return 200, {}, b"late"
+
+    server.answers["/late"] = late
+    server.answer = lambda: (200, {}, b"mine")
+
+    async def case() -> list[bytes]:
+        connections = Connections(1.0)
+
+        async def post(target: str) -> bytes:
+            return (await connections.post(server.url, target, b"", {}, 10)).body
+
+        await post("/first")
+        given_up = asyncio.create_task(post("/late"))
+        while len(server.requests) < 2:
+            await asyncio.sleep(0.01)
+        given_up.cancel()
+        found = [await post("/second")]
+        release.set()
+        return [*found, await post("/third")]
+
+    assert run(case()) == [b"mine", b"mine"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+        b"HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"",
+    ],
+)
+def test_what_is_no_whole_answer_is_an_error(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(UpstreamError, match=r"Connection(Reset)?Error"):
+            Blocking(Upstream(Connections(1.0), url, ())).encode(("a",), MODEL, 4, call())
+        thread.join()
+
+
 def test_only_named_headers_go_on() -> None:
-    incoming = Headers({"x-request-id": "r-1", "Cookie": "secret", "Askfleet-Canary": "1"})
+    incoming = incoming_with(**{"x-request-id": "r-1", "cookie": "secret", "askfleet-canary": "1"})
     assert forwarded_headers(incoming, ("X-Request-ID",)) == {"X-Request-ID": "r-1"}
     assert forwarded_headers(incoming, ("Askfleet-Canary", "X-Other")) == {}
 
 
 @pytest.mark.parametrize("value", ["", " ", "\xa0", "\x7f", "a\x00b", "é"])
 def test_a_header_that_would_spoil_the_call_stays_behind(value: str) -> None:
-    assert forwarded_headers(Headers({"X-Request-ID": value}), ("X-Request-ID",)) == {}
+    assert forwarded_headers(incoming_with(**{"x-request-id": value}), ("X-Request-ID",)) == {}
 
 
-def test_nginx_may_give_up_a_moment_before_the_deadline(server: Pool, upstream: Upstream) -> None:
+def test_nginx_may_give_up_a_moment_before_the_deadline(server: Pool, upstream: Blocking) -> None:
     """Its own 504 has no code of ours."""
 
     def late() -> Answer:

@@ -97,9 +97,9 @@ def test_a_routing_part(
 
 
 @SOME
-@given(data=st.data(), name=st.sampled_from(["index.faiss", "documents.sqlite"]))
+@given(data=st.data(), name=st.sampled_from(["index.faiss", "documents.bin"]))
 def test_a_shard_that_is_verified_first(copied: Path, data: st.DataObject, name: str) -> None:
-    """FAISS and SQLite trust their files, so nobody else gets to see one that was not checked."""
+    """FAISS trusts its file, so nobody else gets to see one that was not checked."""
     path = copied / "shard-000" / name
     content = path.read_bytes()
     changed = data.draw(damaged(content))

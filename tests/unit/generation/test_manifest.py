@@ -60,7 +60,7 @@ def test_a_sealed_generation_is_whole(sealed: SmallGeneration) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(schema=2), "schema 2, this release reads 1"),
+        (lambda m: m.update(schema=3), "schema 3, this release reads 1 and 2"),
         (lambda m: m.update(id="latest"), "id 'latest' is malformed"),
         (lambda m: m.update(id="../" + m["id"]), "is malformed"),
         (lambda m: m.update(id=m["id"] + "\n"), "is malformed"),
@@ -204,7 +204,7 @@ def truncate(path: Path) -> None:
 )
 @pytest.mark.parametrize(
     "name",
-    ["shard-001/index.faiss", "shard-001/documents.sqlite", CENTROIDS, CLUSTER_SHARD,
+    ["shard-001/index.faiss", "shard-001/documents.bin", CENTROIDS, CLUSTER_SHARD,
      "canaries.jsonl"],
 )  # fmt: skip
 def test_a_damaged_file_is_named_with_the_remedy(
@@ -221,7 +221,7 @@ def test_each_host_is_asked_for_its_own_parts_only(copy: Path) -> None:
     manifest = Manifest.load(copy)
     assert set(manifest.parts([2], routing=False)) == {
         "shard-002/index.faiss",
-        "shard-002/documents.sqlite",
+        "shard-002/documents.bin",
     }
     gateway = {"routing/centroids.npy", "routing/cluster_shard.npy", "canaries.jsonl"}
     assert set(manifest.parts([], routing=True)) == gateway
@@ -236,7 +236,7 @@ def test_each_host_is_asked_for_its_own_parts_only(copy: Path) -> None:
 
 def test_a_shard_that_lost_its_documents_is_refused(copy: Path) -> None:
     """Only a shard without clusters may be empty, and then its manifest says so."""
-    store = copy / "shard-002/documents.sqlite"
+    store = copy / "shard-002/documents.bin"
     store.unlink()
     documents.write(store, [])
     index = faiss.IndexFlatIP(Manifest.load(copy).model.dim)

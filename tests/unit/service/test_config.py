@@ -70,13 +70,13 @@ def test_the_server_needs_a_socket() -> None:
         ServerConfig.read(LINKS)
     assert ServerConfig.read({"LISTEN_FDS": "1"}).bind is None
     config = ServerConfig.read({"ASKFLEET_BIND": "127.0.0.1:1", "ASKFLEET_ANYTHING": "x"})
-    assert (config.bind, config.threads, config.graceful_seconds) == ("127.0.0.1:1", 8, 20)
+    assert (config.bind, config.graceful_seconds) == ("127.0.0.1:1", 20)
 
 
 @pytest.mark.parametrize("threads", ["0", "257", "8.0", "many"])
 def test_threads_out_of_range_are_named(threads: str) -> None:
     with pytest.raises(ConfigError, match="ASKFLEET_THREADS"):
-        ServerConfig.read({"ASKFLEET_BIND": "b", "ASKFLEET_THREADS": threads})
+        EncoderConfig.read({**LINKS, "ASKFLEET_THREADS": threads})
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from asgi_client import Client
 from encoder_fakes import DIM, make_artefact
-from flask.testing import FlaskClient
 from small_generations import TEXTS, SmallGeneration, build_small, link, shard_config
 
 from app.errors import GenerationError
@@ -25,7 +25,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> list[SmallGeneration]:
 
 
 def ask(
-    client: FlaskClient, generation: SmallGeneration, *, model: str | None = None, k: int = 60
+    client: Client, generation: SmallGeneration, *, model: str | None = None, k: int = 60
 ) -> tuple[int, dict[str, object]]:
     answer = client.post(
         f"/search?generation={generation.manifest.id}&k={k}",
@@ -47,7 +47,7 @@ def test_both_generations_answer_each_with_its_own(
 ) -> None:
     one, two, third = three
     links = link(tmp_path, two.directory, one.directory)
-    client = create_app(shard_config(links, 1)).test_client()
+    client = Client(create_app(shard_config(links, 1)))
     for generation in (one, two):
         status, body = ask(client, generation)
         assert status == 200
@@ -67,7 +67,7 @@ def test_both_generations_answer_each_with_its_own(
 def test_a_vector_of_another_model_is_refused(three: list[SmallGeneration], tmp_path: Path) -> None:
     one, _, third = three
     links = link(tmp_path, third.directory, one.directory)
-    client = create_app(shard_config(links, 0)).test_client()
+    client = Client(create_app(shard_config(links, 0)))
     assert ask(client, one)[0] == ask(client, third)[0] == 200
     status, body = ask(client, one, model=third.manifest.model.fingerprint)
     assert (status, body["code"]) == (409, "model_mismatch")
@@ -77,7 +77,7 @@ def test_a_batch_answers_as_single_questions_do(
     three: list[SmallGeneration], tmp_path: Path
 ) -> None:
     one = three[0]
-    client = create_app(shard_config(link(tmp_path, one.directory), 2)).test_client()
+    client = Client(create_app(shard_config(link(tmp_path, one.directory), 2)))
     url = f"/search?generation={one.manifest.id}&k=5"
     headers = {"Askfleet-Model": one.manifest.model.fingerprint}
 
@@ -90,20 +90,20 @@ def test_a_batch_answers_as_single_questions_do(
     assert results(one.vectors[:20]) == alone
 
 
-@pytest.mark.parametrize("name", ["index.faiss", "documents.sqlite"])
+@pytest.mark.parametrize("name", ["index.faiss", "documents.bin"])
 def test_a_damaged_current_keeps_the_service_down(
     three: list[SmallGeneration], tmp_path: Path, name: str
 ) -> None:
     bad = Path(shutil.copytree(three[0].directory, tmp_path / "bad"))
     path = bad / "shard-001" / name
     content = bytearray(path.read_bytes())
-    content[-1] ^= 1  # FAISS and SQLite would read it all the same
+    content[-1] ^= 1  # FAISS would read it all the same
     path.write_bytes(content)
     with pytest.raises(GenerationError, match=rf"shard-001/{name} does not match its sha256"):
         create_app(shard_config(link(tmp_path / "links", bad), 1))
 
 
-@pytest.mark.parametrize("damage", ["index.faiss", "documents.sqlite", "everything"])
+@pytest.mark.parametrize("damage", ["index.faiss", "documents.bin", "everything"])
 def test_a_damaged_previous_is_left_out(
     three: list[SmallGeneration], tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
@@ -114,7 +114,7 @@ def test_a_damaged_previous_is_left_out(
         shutil.rmtree(bad)
     else:
         (bad / "shard-001" / damage).write_bytes(b"torn")
-    client = create_app(shard_config(links, 1)).test_client()
+    client = Client(create_app(shard_config(links, 1)))
     assert ask(client, two)[0] == 200
     assert ask(client, one)[0] == 409
     health = client.get("/health").json
@@ -142,7 +142,7 @@ def test_the_size_of_a_body(
     three: list[SmallGeneration], tmp_path: Path, size: int, status: int, code: str | None
 ) -> None:
     one = three[0]
-    client = create_app(shard_config(link(tmp_path, one.directory), 0)).test_client()
+    client = Client(create_app(shard_config(link(tmp_path, one.directory), 0)))
     answer = client.post(
         f"/search?generation={one.manifest.id}&k=1",
         data=b"\0" * size,
