@@ -13,12 +13,12 @@ from flask import Flask, Response, request
 from numpy.typing import NDArray
 
 from app.config import EncoderConfig
+from app.encoder.batcher import Batcher
 from app.encoder.body import MAX_BODY, parse_side, parse_texts
-from app.encoder.metrics import EncoderState, batch_histogram
+from app.encoder.metrics import EncoderState, batch_histogram, pass_histogram
 from app.encoder.models import ServedModel, load_models
-from app.encoder.slots import Slots
 from app.errors import ProblemError
-from app.generation.engine import Engine, open_engine
+from app.generation.engine import PassEngine, open_engine
 from app.generation.model import Side
 from app.service.breaker import Breaker
 from app.service.cache import MAX_CHARACTERS, Cache
@@ -32,7 +32,7 @@ from app.wire import DEADLINE_HEADER, DIM_HEADER, MODEL_HEADER, OCTETS, vectors_
 # asked.
 VectorCache = Cache[tuple[str, Side, str], NDArray[np.float32]]
 
-# A forward pass is one busy core: as many at one time as there are cores.
+# A pass is one busy core: as many at one time as there are cores.
 CORES = len(os.sched_getaffinity(0))
 # Texts that may wait: about half a second of one core's work with the default model.
 WAITING = 256
@@ -42,8 +42,8 @@ CACHED = 4096
 def create_app(
     config: EncoderConfig,
     *,
-    opener: Callable[[Path], Engine] = open_engine,
-    slots: Slots | None = None,
+    opener: Callable[[Path], PassEngine] = open_engine,
+    batcher: Batcher | None = None,
     cache: VectorCache | None = None,
 ) -> Flask:
     """Build the service, load its models and pass the self-query.
@@ -51,7 +51,7 @@ def create_app(
     Args:
         config: settings; ``config.links`` holds ``current`` and perhaps ``previous``.
         opener: opens an artefact.
-        slots: how many forward passes at one time, how many texts waiting.
+        batcher: how many passes at one time, how many texts waiting.
         cache: text -> vector, of CACHED entries by default.
 
     Raises: GenerationError or ModelError when the current model cannot be served.
@@ -65,7 +65,7 @@ def create_app(
     lifecycle = Lifecycle(config.drain_file, Breaker(self_query))
     by_fingerprint = {served.engine.fingerprint: served for served in models.values()}
     current = models["current"]
-    queue = slots or Slots(concurrent=CORES, waiting=WAITING)
+    queue = batcher or Batcher(passes=CORES, largest=current.engine.largest, waiting=WAITING)
     known = cache or VectorCache(CACHED)
 
     def describe() -> dict[str, Any]:
@@ -86,6 +86,7 @@ def create_app(
     registry = app.extensions["askfleet.metrics"].registry
     registry.register(EncoderState(queue.statistics, known.statistics))
     batches = batch_histogram(registry)
+    queue.on_pass = pass_histogram(registry).observe
 
     @app.post("/encode")
     def encode() -> Response:
@@ -148,13 +149,13 @@ def _deadline(headers: Any) -> float | None:
 def _encode(
     texts: list[str],
     side: Side,
-    engine: Engine,
-    queue: Slots,
+    engine: PassEngine,
+    queue: Batcher,
     cache: VectorCache,
     ends: float | None,
     check: Callable[[], None],
 ) -> NDArray[np.float32]:
-    """Vectors (n, dim): from the cache, the rest one by one as slots come free and `check` lets."""
+    """Vectors (n, dim): from the cache, the rest with whatever else waits, as `check` lets."""
     vectors = np.empty((len(texts), engine.dim), dtype=np.float32)
     missing: list[int] = []
     for row, text in enumerate(texts):
@@ -163,14 +164,14 @@ def _encode(
             missing.append(row)
         else:
             vectors[row] = vector
-    if missing:
-        with queue.admit(len(missing)) as turn:
-            for row in missing:
-                with turn(ends):
-                    check()
-                    vectors[row] = engine.encode(texts[row : row + 1], side)[0]
-                if not np.isfinite(vectors[row]).all():
-                    raise FloatingPointError("the model gave a value that is not finite")
-                if len(texts[row]) <= MAX_CHARACTERS:
-                    cache.put((engine.fingerprint, side, texts[row]), vectors[row].copy())
+    if not missing:
+        return vectors
+    wanted = [texts[row] for row in missing]
+    found = queue.encode(engine, wanted, side, ends, check)
+    if not np.isfinite(found).all():
+        raise FloatingPointError("the model gave a value that is not finite")
+    vectors[missing] = found
+    for text, vector in zip(wanted, found, strict=True):
+        if len(text) <= MAX_CHARACTERS:
+            cache.put((engine.fingerprint, side, text), vector.copy())
     return vectors
