@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,12 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from app.config import EncoderConfig
+from app.encoder.batcher import Batcher, late
 from app.encoder.body import MAX_BODY, parse_side, parse_texts
-from app.encoder.metrics import EncoderState, batch_histogram
+from app.encoder.metrics import EncoderState, batch_histogram, pass_histogram
 from app.encoder.models import ServedModel, load_models
-from app.encoder.slots import Slots
 from app.errors import ProblemError
-from app.generation.engine import Engine, open_engine
+from app.generation.engine import PassEngine, open_engine
 from app.generation.model import Side
 from app.service.application import Application
 from app.service.breaker import Breaker
@@ -41,18 +44,21 @@ from app.wire import (
 # asked.
 VectorCache = Cache[tuple[str, Side, str], NDArray[np.float32]]
 
-# A forward pass is one busy core: as many at one time as there are cores.
+# A pass is one busy core: as many at one time as there are cores.
 CORES = len(os.sched_getaffinity(0))
 # Texts that may wait: about half a second of one core's work with the default model.
 WAITING = 256
 CACHED = 4096
+# Characters that are made into tokens on the event loop, in about a millisecond; more of them in a
+# thread.
+INLINE = 2000
 
 
 def create_app(
     config: EncoderConfig,
     *,
-    opener: Callable[[Path], Engine] = open_engine,
-    slots: Slots | None = None,
+    opener: Callable[[Path], PassEngine] = open_engine,
+    batcher: Batcher | None = None,
     cache: VectorCache | None = None,
 ) -> Application:
     """Build the service, load its models and pass the self-query.
@@ -60,7 +66,7 @@ def create_app(
     Args:
         config: settings; ``config.links`` holds ``current`` and perhaps ``previous``.
         opener: opens an artefact.
-        slots: how many forward passes at one time, how many texts waiting.
+        batcher: how many passes at one time, how many texts waiting.
         cache: text -> vector, of CACHED entries by default.
 
     Raises: GenerationError or ModelError when the current model cannot be served.
@@ -74,7 +80,7 @@ def create_app(
     lifecycle = Lifecycle(config.drain_file, Breaker(self_query), config.unit)
     by_fingerprint = {served.engine.fingerprint: served for served in models.values()}
     current = models["current"]
-    queue = slots or Slots(concurrent=CORES, waiting=WAITING)
+    queue = batcher or Batcher(passes=CORES, largest=current.engine.largest, waiting=WAITING)
     known = cache or VectorCache(CACHED)
 
     def describe() -> dict[str, Any]:
@@ -94,8 +100,9 @@ def create_app(
     registry = app.extensions["askfleet.metrics"].registry
     registry.register(EncoderState(queue.statistics, known.statistics))
     batches = batch_histogram(registry)
-    threads = Threads(config.threads, "encode")
-    slots_told = str(queue.statistics()["slots"])
+    queue.on_pass = pass_histogram(registry).observe
+    threads = Threads(config.threads, "tokenise")
+    slots_told = str(queue.passes)
 
     async def encode(request: Request) -> Answer:
         args = request.args()
@@ -104,9 +111,8 @@ def create_app(
         texts = parse_texts(await request.body(MAX_BODY))
         batches.observe(len(texts))
         ends = _deadline(request.header(DEADLINE_HEADER.lower()))
-        vectors = await threads.run(
-            lambda: _encode(texts, side, served.engine, queue, known, ends, request.check_waits)
-        )
+        job = partial(queue.submit, served.engine, side=side, ends=ends, check=request.check_waits)
+        vectors = await _encode(texts, side, served.engine, known, job, threads, ends)
         headers = (
             (MODEL_HEADER, served.engine.fingerprint),
             (DIM_HEADER, str(served.engine.dim)),
@@ -158,16 +164,19 @@ def _deadline(raw: str) -> float | None:
     return time.monotonic() + int(raw) / 1000
 
 
-def _encode(
+async def _encode(
     texts: list[str],
     side: Side,
-    engine: Engine,
-    queue: Slots,
+    engine: PassEngine,
     cache: VectorCache,
+    submit: Callable[..., Future[NDArray[np.float32]]],
+    threads: Threads,
     ends: float | None,
-    check: Callable[[], None],
 ) -> NDArray[np.float32]:
-    """Vectors (n, dim): from the cache, the rest one by one as slots come free and `check` lets."""
+    """Vectors (n, dim): from the cache, the rest with whatever else waits.
+
+    ``submit`` takes texts. Raises: ProblemError 504 at the deadline, and what it raises.
+    """
     vectors = np.empty((len(texts), engine.dim), dtype=np.float32)
     missing: list[int] = []
     for row, text in enumerate(texts):
@@ -176,14 +185,22 @@ def _encode(
             missing.append(row)
         else:
             vectors[row] = vector
-    if missing:
-        with queue.admit(len(missing)) as turn:
-            for row in missing:
-                with turn(ends):
-                    check()
-                    vectors[row] = engine.encode(texts[row : row + 1], side)[0]
-                if not np.isfinite(vectors[row]).all():
-                    raise FloatingPointError("the model gave a value that is not finite")
-                if len(texts[row]) <= MAX_CHARACTERS:
-                    cache.put((engine.fingerprint, side, texts[row]), vectors[row].copy())
+    if not missing:
+        return vectors
+    wanted = [texts[row] for row in missing]
+    if sum(map(len, wanted)) <= INLINE:
+        future = submit(texts=wanted)
+    else:
+        future = await threads.run(lambda: submit(texts=wanted))
+    try:
+        left = None if ends is None else ends - time.monotonic()
+        found = await asyncio.wait_for(asyncio.wrap_future(future), left)
+    except TimeoutError:  # what waits no more is not encoded
+        raise late() from None
+    if not np.isfinite(found).all():
+        raise FloatingPointError("the model gave a value that is not finite")
+    vectors[missing] = found
+    for text, vector in zip(wanted, found, strict=True):
+        if len(text) <= MAX_CHARACTERS:
+            cache.put((engine.fingerprint, side, text), vector.copy())
     return vectors

@@ -1,4 +1,4 @@
-"""What an encoder tells Prometheus beside its requests: queue, slots, cache, texts a request."""
+"""What an encoder tells Prometheus beside its requests: queue, cache, texts a request and pass."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+PASSES = (1, 2, 4, 8, 12, 16)
 Statistics = Callable[[], Mapping[str, Any]]
 
 
@@ -44,4 +45,11 @@ def batch_histogram(registry: CollectorRegistry) -> Histogram:
     """Texts a request: the size of what gateways send at one time."""
     return Histogram(
         "askfleet_encoder_batch_texts", "Texts a request.", buckets=BATCHES, registry=registry
+    )
+
+
+def pass_histogram(registry: CollectorRegistry) -> Histogram:
+    """Texts a pass: how much of what waits is encoded together."""
+    return Histogram(
+        "askfleet_encoder_pass_texts", "Texts a pass.", buckets=PASSES, registry=registry
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from app.errors import AskfleetError, ModelError
-from app.generation.engine import Engine
+from app.generation.engine import Engine, PassEngine
 from app.generation.model import REMEDY, Model, Side, cpu_flags
 from app.generation.store import served
 
@@ -25,7 +25,7 @@ UNIT = 1e-3
 class ServedModel:
     """An open engine, its artefact, and the precision of the variant it runs."""
 
-    engine: Engine
+    engine: PassEngine
     model: Model
     precision: str
 
@@ -34,7 +34,7 @@ class ServedModel:
         self_query(self.engine, self.model)
 
 
-def load_models(links: Path, opener: Callable[[Path], Engine]) -> dict[str, ServedModel]:
+def load_models(links: Path, opener: Callable[[Path], PassEngine]) -> dict[str, ServedModel]:
     """Open what ``current`` and ``previous`` name, self-query passed; ``current`` is a must.
 
     A ``previous`` that cannot serve is left out: it must not keep the current one from serving.
@@ -52,7 +52,7 @@ def load_models(links: Path, opener: Callable[[Path], Engine]) -> dict[str, Serv
     return models
 
 
-def _open(directory: Path, opener: Callable[[Path], Engine]) -> ServedModel:
+def _open(directory: Path, opener: Callable[[Path], PassEngine]) -> ServedModel:
     model = Model.load(directory)
     model.verify(directory)
     one = ServedModel(opener(directory), model, model.variant_for(cpu_flags()).precision)
@@ -61,7 +61,10 @@ def _open(directory: Path, opener: Callable[[Path], Engine]) -> ServedModel:
 
 
 def self_query(engine: Engine, model: Model) -> None:
-    """Encode the artefact's probe; raises ModelError when a vector is not the recorded one."""
+    """Encode the artefact's probe, alone and beside other texts of its length.
+
+    Raises: ModelError when a vector is not the recorded one, or neighbours change its bits.
+    """
 
     def require(condition: bool, fault: str) -> None:
         if not condition:
@@ -71,7 +74,8 @@ def self_query(engine: Engine, model: Model) -> None:
     if model.two_sided:
         expected["document"] = model.probe.document
     for side, published in expected.items():
-        vectors = engine.encode([model.probe.text], side)
+        text = model.probe.text
+        vectors = engine.encode([text], side)
         require(vectors.shape == (1, model.dim), f"shape {vectors.shape}, not (1, {model.dim})")
         vector = vectors[0].astype(np.float64)
         require(bool(np.isfinite(vector).all()), "a value is not finite")
@@ -79,3 +83,7 @@ def self_query(engine: Engine, model: Model) -> None:
         require(abs(length - 1) < UNIT, f"length {length:.4f}, not 1")
         cosine = float(vector @ np.asarray(published))
         require(cosine >= AGREEMENT, f"cosine {cosine:.5f} to the published vector of a {side}")
+        words = text.split()
+        others = [" ".join([*words[n:], *words[:n]]) for n in range(1, 4)]
+        beside = engine.encode([*others, text, *others], side)[len(others)]
+        require(np.array_equal(beside, vectors[0]), f"neighbours change the vector of a {side}")

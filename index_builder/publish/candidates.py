@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from app.errors import ModelError
 from app.generation.engine import Engine
+from app.generation.engines.base import TextEngine
 from app.generation.engines.onnx import OnnxEngine, load_tokenizer, onnx_session
+from app.generation.engines.packed import PackedEngine, packed_session
+from app.generation.engines.table import ENGINES, exported
 from app.generation.engines.torch import SentenceTransformersEngine
 from app.generation.model import (
     NO_PROMPTS,
     TOKENIZER,
     Comparison,
-    EngineKind,
     Measured,
     Prompts,
     Side,
@@ -29,6 +31,7 @@ from index_builder.publish.compare import (
     EXPORT,
     RULE_LABELLED,
     RULE_UNLABELLED,
+    TOGETHER,
     choose,
     cosines,
     milliseconds,
@@ -36,8 +39,9 @@ from index_builder.publish.compare import (
 )
 from index_builder.publish.export import export
 from index_builder.publish.limits import encode_checked
+from index_builder.publish.packed import make_packed, packable
 from index_builder.publish.quantise import make, precisions
-from index_builder.publish.questions import Questions
+from index_builder.publish.questions import BUILT_IN, LONG, Questions
 from index_builder.publish.reference import Reference
 from index_builder.publish.source import Source, copy_model
 
@@ -52,7 +56,7 @@ Report = Callable[[str], None]
 class Prepared:
     """The chosen form, its files in the work directory, and the comparison that chose it."""
 
-    kind: EngineKind
+    kind: str
     variant: Variant
     engine: Engine
     max_tokens: int
@@ -75,18 +79,26 @@ def prepare_onnx(
     export(reference, graph)
     report("quantising and comparing")
     names = precisions(graph)
-    if precision not in ("auto", *names):
-        raise ModelError(f"this model has no matrix product to quantise: {precision} is fp32")
     variants = [make(graph, name) for name in names]
-    engines = [
+    engines: list[TextEngine] = [
         OnnxEngine(onnx_session(work / variant.file), tokenizer, "", dim, reference.prompts)
         for variant in variants
     ]
+    if packable(reference):
+        # measured on fixed texts, so that the same model gives the same artefact
+        variants.append(make_packed(reference, tokenizer, [*BUILT_IN, LONG], work))
+        session = packed_session(work / variants[-1].file)
+        engines.append(PackedEngine(session, tokenizer, "", dim, reference.prompts))
+    if precision not in ("auto", *(variant.precision for variant in variants)):
+        raise ModelError(
+            f"this model has no form {precision}: there is no matrix product to quantise, or it "
+            "is no transformer of BERT's plan"
+        )
     _check_limit(engines[0], reference)
     times = milliseconds([*engines, _AsEngine(reference, dim)])
     rows = [
-        measure("onnx", variant, work, candidate, ms, expected, questions)
-        for variant, candidate, ms in zip(variants, engines, times, strict=False)
+        measure(exported(variant.precision).name, variant, work, engine, ms, expected, questions)
+        for variant, engine, ms in zip(variants, engines, times, strict=False)
     ]
     chosen = choose(rows) if precision == "auto" else precision
     rows = [msgspec.structs.replace(row, chosen=row.precision == chosen) for row in rows]
@@ -111,7 +123,7 @@ def prepare_onnx(
     final = msgspec.structs.replace(kept, file=GRAPH)
     comparison = Comparison(rule, questions.described, tuple(rows))
     return Prepared(
-        "onnx",
+        exported(chosen).name,
         final,
         engines[index],
         reference.max_tokens,
@@ -159,6 +171,8 @@ def measure(
     near = np.concatenate(
         [cosines(candidate.encode(questions.texts, side), rows) for side, rows in expected.items()]
     )
+    largest = ENGINES[engine].largest
+    together = milliseconds([candidate], TOGETHER)[0] if largest > 1 else None
     labelled = questions.labelled
     hit, recall = retrieval(candidate, labelled) if labelled else (None, None)
     return Measured(
@@ -170,8 +184,9 @@ def measure(
         megabytes=round((work / variant.file).stat().st_size / 1e6, 1),
         hit_at_1=hit,
         recall_at_10=recall,
-        portable=not variant.requires,
+        portable=ENGINES[engine].portable and not variant.requires,
         chosen=False,
+        ms_together=None if together is None else round(together, 3),
     )
 
 

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from index_builder.publish.publisher import CACHE, publish_model
-from index_builder.publish.quantise import PRECISIONS
+from index_builder.publish.publisher import CACHE, PRECISIONS, publish_model
 from index_builder.publish.questions import LIMIT, EvalFiles
 from index_builder.publish.source import DEFAULT
 

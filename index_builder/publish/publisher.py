@@ -8,11 +8,12 @@ from pathlib import Path
 import msgspec
 
 from app.errors import ModelError
+from app.generation.engines.table import ENGINES
 from app.generation.files import describe, sealing, sync_tree
 from app.generation.model import (
     NAME,
     SCHEMA,
-    EngineKind,
+    Comparison,
     Model,
     Probe,
     Request,
@@ -23,12 +24,18 @@ from index_builder.publish.candidates import PROBE, Prepared, Report, prepare_on
 from index_builder.publish.compare import table
 from index_builder.publish.one_line import one_line
 from index_builder.publish.prompts import described
-from index_builder.publish.quantise import PRECISIONS
 from index_builder.publish.questions import EvalFiles, Questions, digest_of
 from index_builder.publish.reference import open_reference
 from index_builder.publish.source import Source, resolve
 from index_builder.publish.usem3 import prepare_usem3
 
+# The precisions in which a model may be exported, whichever engine has them.
+PRECISIONS = tuple(
+    precision
+    for row in ENGINES.values()
+    if row.published == "exported"
+    for precision in row.precisions
+)
 CACHE = Path(__file__).resolve().parents[2] / "var" / "cache"
 
 
@@ -39,7 +46,7 @@ def publish_model(
     revision: str | None = None,
     eval_files: EvalFiles | None = None,
     sample: Path | None = None,
-    engine: EngineKind | None = None,
+    engine: str | None = None,
     precision: str = "auto",
     cache: Path = CACHE,
     report: Report = print,
@@ -83,15 +90,15 @@ def publish_model(
         return _seal(work, model, out)
 
 
-def serving(found: Source, engine: EngineKind | None, precision: str) -> EngineKind:
+def serving(found: Source, engine: str | None, precision: str) -> str:
     """The engine that will serve a model; raises ModelError where what was asked makes no sense."""
-    own: EngineKind = "usem3" if found.kind == "usem3" else "onnx"
+    own = "usem3" if found.kind == "usem3" else "onnx"
     if engine is None:
         engine = own
     elif engine != own and "usem3" in {engine, own}:
         raise ModelError(f"--engine {engine} cannot serve {found.name}: leave it out, {own} does")
-    allowed = {"onnx": ("auto", *PRECISIONS), "sentence-transformers": ("auto", "fp32")}
-    if precision not in allowed.get(engine, ("auto",)):
+    row = ENGINES[engine]
+    if precision not in ("auto", *(PRECISIONS if row.published == "exported" else row.precisions)):
         raise ModelError(f"{engine} serves {found.name} as it is, not in {precision}")
     return engine
 
@@ -99,7 +106,7 @@ def serving(found: Source, engine: EngineKind | None, precision: str) -> EngineK
 def _prepare(
     work: Path,
     found: Source,
-    engine: EngineKind,
+    engine: str,
     questions: Questions,
     precision: str,
     report: Report,
@@ -158,11 +165,19 @@ def _describe(
         variants=(prepared.variant,),
         files=describe(work),
         probe=Probe(PROBE, vector, probe("document") if two_sided else ()),
-        comparison=prepared.comparison,
+        comparison=_known(prepared),
         request=request,
         prompts=prepared.prompts if two_sided else None,
     )
     return msgspec.structs.replace(draft, fingerprint=fingerprint_of(draft))
+
+
+def _known(prepared: Prepared) -> Comparison:
+    """The comparison in the fields that every release knows which knows the engine."""
+    if ENGINES[prepared.kind].largest > 1:
+        return prepared.comparison
+    rows = tuple(msgspec.structs.replace(r, ms_together=None) for r in prepared.comparison.rows)
+    return msgspec.structs.replace(prepared.comparison, rows=rows)
 
 
 def _seal(work: Path, model: Model, out: Path) -> Path:

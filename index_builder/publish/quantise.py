@@ -1,4 +1,4 @@
-"""The candidates: one exported graph, in several precisions.
+"""The candidates of the exported graph: one graph in several precisions.
 
 fp32   as exported.
 w8     8-bit weights in blocks of 128 (MatMulNBits), products in 8 bits per block: any CPU.
@@ -56,7 +56,7 @@ def _int8(graph: Path, target: Path) -> None:
 
 
 _MAKERS: dict[str, Callable[[Path, Path], None]] = {"w8": _w8, "int8": _int8}
-PRECISIONS = ("fp32", *_MAKERS)
+GRAPHS = ("fp32", *_MAKERS)
 
 
 def precisions(graph: Path) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ def precisions(graph: Path) -> tuple[str, ...]:
     import onnx
 
     nodes = onnx.load(graph, load_external_data=False).graph.node
-    return PRECISIONS if any(node.op_type in QUANTISED for node in nodes) else ("fp32",)
+    return GRAPHS if any(node.op_type in QUANTISED for node in nodes) else ("fp32",)
 
 
 def make(graph: Path, precision: str) -> Variant:

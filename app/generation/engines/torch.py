@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ModelError
-from app.generation.engines.base import TextEngine
-from app.generation.model import NO_PROMPTS, Prompts, Side
+from app.generation.engines.base import Prepared, TextEngine
+from app.generation.model import NO_PROMPTS, Model, Prompts, Side, Variant
 
 
 class SentenceTransformersEngine(TextEngine):
@@ -42,7 +43,13 @@ class SentenceTransformersEngine(TextEngine):
         if self._model.max_seq_length != max_tokens:
             self._model.max_seq_length = max_tokens
 
-    def _vector(self, text: str, side: Side) -> NDArray[np.float32]:
+    def prepare(self, text: str, side: Side) -> Prepared:
+        """The text itself: the model tokenizes it."""
+        return Prepared(0, (text, side))
+
+    def run(self, texts: Sequence[Prepared]) -> NDArray[np.float32]:
+        """The vector (1, dim) of one text."""
+        text, side = texts[0].content
         model = self._model
         encode = model.encode_query if side == "query" else model.encode_document
         vector: NDArray[np.float32] = encode(
@@ -51,4 +58,18 @@ class SentenceTransformersEngine(TextEngine):
             normalize_embeddings=True,
             show_progress_bar=False,
         )
-        return vector
+        return vector.reshape(1, -1)
+
+
+def open_artefact(
+    directory: Path, model: Model, variant: Variant, threads: int
+) -> SentenceTransformersEngine:
+    """Open the saved model of an artefact; raises ModelError where the package is missing."""
+    return SentenceTransformersEngine(
+        directory / variant.file,
+        model.fingerprint,
+        model.dim,
+        model.max_tokens,
+        model.sides,
+        threads=threads,
+    )

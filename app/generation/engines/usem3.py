@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ModelError
-from app.generation.engines.base import TextEngine
+from app.generation.engines.base import Prepared, TextEngine
 from app.generation.engines.usem3_tokenizer import from_bytes
-from app.generation.model import NO_PROMPTS, REMEDY, Prompts, Side
+from app.generation.model import NO_PROMPTS, REMEDY, Model, Prompts, Side, Variant
 
 WEIGHTS = "weights.npz"
 PIECES = "pieces.msgpack"
@@ -57,9 +58,27 @@ class Usem3Engine(TextEngine):
         except Exception as error:  # zipfile's, numpy's and lookup errors alike
             raise ModelError(f"{weights} are not readable weights: {error!r}: {REMEDY}") from error
 
-    def _vector(self, text: str, side: Side) -> NDArray[np.float32]:
-        vector: NDArray[np.float32] = self._model.encode([self._prompts.of(side).text + text])[0]
-        return vector
+    def prepare(self, text: str, side: Side) -> Prepared:
+        """The text behind its prompt: the package tokenizes it."""
+        return Prepared(0, self._prompts.of(side).text + text)
+
+    def run(self, texts: Sequence[Prepared]) -> NDArray[np.float32]:
+        """The vector (1, dim) of one text."""
+        vectors: NDArray[np.float32] = self._model.encode([texts[0].content])
+        return vectors
+
+
+def open_artefact(directory: Path, model: Model, variant: Variant, threads: int) -> Usem3Engine:
+    """Open an artefact's weights and pieces; raises ModelError."""
+    return Usem3Engine(
+        directory / variant.file,
+        directory / PIECES,
+        model.fingerprint,
+        model.dim,
+        model.max_tokens,
+        model.sides,
+        threads=threads,
+    )
 
 
 class Cutter:

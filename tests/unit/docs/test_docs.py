@@ -15,6 +15,7 @@ import yaml
 from local_fleet import LocalFleet, start_fleet
 from small_generations import build_small
 
+from app.generation.engines.table import ENGINES
 from app.service import starting
 from index_builder.cli import new_parser
 
@@ -261,3 +262,10 @@ def test_every_example_has_the_shape_of_a_real_answer(
             tree["generations"].pop("previous")
     assert documented == answered
     assert real.status_code == answer.get("status", 200) or answer.get("status") == "ok"
+
+
+def test_the_page_on_models_has_the_engines_of_the_table() -> None:
+    page = (ROOT / "docs" / "models.md").read_text()
+    for row in ENGINES.values():
+        line = f"| {row.name} | {', '.join(row.precisions)} | {row.package} | {row.largest} |"
+        assert line in page.splitlines()

@@ -9,7 +9,7 @@ from encoder_fakes import DIM, FakeEngine, Opener, make_artefact, make_config, v
 
 from app.config import EncoderConfig
 from app.encoder import create_app
-from app.encoder.slots import Slots
+from app.encoder.batcher import Batcher
 from app.errors import GenerationError, ModelError
 from app.generation.model import Prompt, Prompts, Side
 
@@ -18,13 +18,13 @@ class Service:
     """An encoder with two fake models."""
 
     def __init__(
-        self, tmp_path: Path, slots: Slots | None = None, prompts: Prompts | None = None
+        self, tmp_path: Path, batcher: Batcher | None = None, prompts: Prompts | None = None
     ) -> None:
         self.current = make_artefact(tmp_path / "models", b"one", prompts=prompts)
         self.previous = make_artefact(tmp_path / "models", b"two")
         self.config = make_config(tmp_path, self.current, self.previous)
         self.opener = Opener()
-        self.app = create_app(self.config, opener=self.opener, slots=slots)
+        self.app = create_app(self.config, opener=self.opener, batcher=batcher)
         self.client = Client(self.app)
 
     @property
@@ -169,7 +169,7 @@ def test_a_deadline_that_passed_is_kept(service: Service) -> None:
 
 
 def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
-    service = Service(tmp_path, Slots(concurrent=1, waiting=1))
+    service = Service(tmp_path, Batcher(passes=1, largest=1, waiting=1))
     service.engine.go = threading.Event()
     answers: list[int] = []
 
@@ -192,7 +192,7 @@ def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
 
 
 def test_an_empty_queue_takes_any_request(tmp_path: Path) -> None:
-    service = Service(tmp_path, Slots(concurrent=1, waiting=1))
+    service = Service(tmp_path, Batcher(passes=1, largest=1, waiting=1))
     answer = service.client.post("/encode", json={"texts": [f"text {n}" for n in range(50)]})
     assert answer.status_code == 200
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tiny_model import DIM
 from app.encoder.models import self_query
 from app.errors import ModelError
 from app.generation.engine import Engine, open_engine
-from app.generation.engines.base import TextEngine
+from app.generation.engines.base import Prepared, TextEngine
 from app.generation.engines.onnx import OnnxEngine, load_tokenizer, onnx_session
 from app.generation.model import Model, Prompt, Prompts, Side, fingerprint_of
 from index_builder.publish import publish_model
@@ -229,9 +229,12 @@ def test_the_longest_text_is_found() -> None:
 @pytest.mark.parametrize("value", [0.0, math.nan, 0.5])
 def test_an_artefact_that_gives_no_unit_vector_is_not_sealed(value: float) -> None:
     class Wrong(TextEngine):
-        def _vector(self, text: str, side: Side) -> NDArray[np.float32]:
+        def prepare(self, text: str, side: Side) -> Prepared:
             assert (text, side) == ("a a", "document")
-            return np.full(1, value, dtype=np.float32)
+            return Prepared(0, text)
+
+        def run(self, texts: Sequence[Prepared]) -> NDArray[np.float32]:
+            return np.full((len(texts), 1), value, dtype=np.float32)
 
     with pytest.raises(ModelError, match="of 2 words as a document: its vector is not of unit"):
         encode_checked(Wrong("", 1, Prompts()), ["a a"], "document")

@@ -33,7 +33,7 @@ def test_artefact_says_what_it_is(artefact: Path) -> None:
     model.verify(artefact)
     assert artefact.name == model.fingerprint
     assert (model.dim, model.max_tokens, model.engine) == (DIM, MAX_TOKENS, "onnx")
-    assert {row.precision for row in model.comparison.rows} == {"fp32", "w8", "int8"}
+    assert {row.precision for row in model.comparison.rows} == {"fp32", "w8", "int8", "packed"}
     assert [row.precision for row in model.comparison.rows if row.chosen] == ["w8"]
     assert not [path for path in artefact.parent.iterdir() if path.name.startswith(".")]
 

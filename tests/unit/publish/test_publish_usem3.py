@@ -20,7 +20,7 @@ from app.generation.engine import Engine, open_engine
 from app.generation.engines.usem3 import Cutter, Usem3Engine, set_blas_threads
 from app.generation.engines.usem3_tokenizer import from_bytes
 from app.generation.files import FileInfo
-from app.generation.model import EngineKind, Model, fingerprint_of
+from app.generation.model import Model, fingerprint_of
 from index_builder.publish import publish_model
 from index_builder.publish.questions import BUILT_IN, LONG
 
@@ -207,7 +207,7 @@ def test_a_russian_question_finds_its_english_twin(engine: Engine) -> None:
     ],
 )
 def test_flags_that_make_no_sense_are_refused(
-    tmp_path: Path, engine_kind: EngineKind | None, precision: str, message: str
+    tmp_path: Path, engine_kind: str | None, precision: str, message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
         publish_model(str(RESOURCES), tmp_path, engine=engine_kind, precision=precision)
