@@ -24,6 +24,10 @@ from app.generation.model import Side
 
 Vectors = NDArray[np.float32]
 
+# Beside a pass that is under way another begins when so many texts wait; fewer wait for its end,
+# and share the next one: a pass of one text costs as much as one of two.
+ENOUGH = 4
+
 
 class Job:
     """One request's texts, by group; ``left`` of them are not encoded yet."""
@@ -94,6 +98,7 @@ class Batcher:
         self._started = False
         self._pending = 0
         self._running = 0
+        self._under_way = 0
         self._refused = 0
         self.on_pass: Callable[[float], None] = lambda _: None
         """Called with the number of texts of each pass."""
@@ -186,16 +191,28 @@ class Batcher:
     def _work(self) -> None:
         while True:
             with self._ready:
-                while not self._queue:
+                while not self._worth():
                     self._ready.wait()
                 taken = self._take()
+                self._under_way += 1
                 self._running += len(taken)
+                if self._worth():
+                    self._ready.notify()
             try:
                 wanted = {job: job.wanted() for job, _, _ in taken}
                 self._pass([one for one in taken if wanted[one[0]]])
             finally:
                 with self._ready:
+                    self._under_way -= 1
                     self._running -= len(taken)
+                    self._ready.notify()
+
+    def _worth(self) -> bool:
+        """Whether a pass is to begin now."""
+        if not self._queue:
+            return False
+        enough = min(ENOUGH, self._queue[0].engine.largest)
+        return not self._under_way or self._pending - self._running >= enough
 
     def _take(self) -> list[tuple[Job, int, Prepared]]:
         """The texts of the next pass: of one engine and one group, from all requests in turn."""
@@ -210,8 +227,6 @@ class Batcher:
         emptied = {job for job, _, _ in taken if not job.groups}
         if emptied:
             self._queue = deque(job for job in self._queue if job not in emptied)
-        if self._queue:
-            self._ready.notify()
         return taken
 
     def _pass(self, texts: list[tuple[Job, int, Prepared]]) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from encoder_fakes import FakeEngine, vector_of
+from encoder_fakes import DIM, FakeEngine, vector_of
 
-from app.encoder.batcher import Batcher
+from app.encoder.batcher import ENOUGH, Batcher
 from app.errors import ProblemError
 
 
@@ -24,13 +24,13 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 class Held:
-    """A batcher of one pass at a time, whose first pass is held until ``go``."""
+    """A batcher, of one pass at a time, whose first pass is held until ``go``."""
 
-    def __init__(self, waiting: int = 100, largest: int = 16) -> None:
+    def __init__(self, waiting: int = 100, largest: int = 16, passes: int = 1) -> None:
         self.engine = FakeEngine("f")
         self.engine.largest = largest
         self.engine.go = threading.Event()
-        self.batcher = Batcher(passes=1, largest=largest, waiting=waiting)
+        self.batcher = Batcher(passes=passes, largest=largest, waiting=waiting)
         self.first = self.batcher.submit(self.engine, ["held"], "query", None, there)
         assert self.engine.started.wait(10)
 
@@ -67,6 +67,29 @@ def test_an_engine_that_cannot_share_encodes_one_by_one() -> None:
     held.go()
     assert np.array_equal(future.result(10), [vector_of(text) for text in "abc"])
     assert held.engine.passes == [1] * 4
+
+
+def test_another_pass_begins_beside_one_when_enough_wait() -> None:
+    held, other = Held(passes=2), FakeEngine("g")
+    few = [held.batcher.submit(other, ["few"], "query", None, there) for _ in range(ENOUGH - 1)]
+    time.sleep(0.05)
+    assert not other.passes, "they wait for the end of the first"
+    enough = held.batcher.submit(other, ["now"], "query", None, there)
+    enough.result(10)
+    assert all(future.result(10).shape == (1, DIM) for future in few)
+    assert other.passes == [ENOUGH]
+    assert not held.first.done()
+    held.go()
+    until(held.over)
+
+
+def test_an_engine_that_cannot_share_does_not_wait_for_others() -> None:
+    held, other = Held(passes=2), FakeEngine("g")
+    other.largest = 1
+    held.batcher.submit(other, ["a"], "query", None, there).result(10)
+    assert not held.first.done()
+    held.go()
+    until(held.over)
 
 
 def test_a_long_request_does_not_hold_back_a_short_one() -> None:
