@@ -120,9 +120,9 @@ def test_unforeseen_errors_in_a_row_are_a_broken_replica_until_it_answers(
 def test_a_vector_that_is_not_finite_never_leaves_an_encoder(
     fleet: LocalFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def infinite(_: object, texts: list[str]) -> Any:
+    def infinite(_: object, texts: list[Any]) -> Any:
         return [[float("nan")] * 8 for _ in texts]
 
-    monkeypatch.setattr("encoder_fakes.FakeEngine.encode", infinite)
+    monkeypatch.setattr("encoder_fakes.FakeEngine.run", infinite)
     answer = fleet.encoder.post("/encode", json={"texts": ["never asked before"]})
     check_problem(answer, 500, "internal_error")

@@ -197,6 +197,15 @@ def test_an_empty_queue_takes_any_request(tmp_path: Path) -> None:
     assert answer.status_code == 200
 
 
+def test_texts_of_a_request_share_passes_and_that_is_told(service: Service) -> None:
+    service.engine.passes.clear()
+    service.client.post("/encode", json={"texts": [f"{n:03}" for n in range(20)]})
+    assert sorted(service.engine.passes) == [4, 16]
+    told = service.client.get("/metrics").get_data(as_text=True)
+    assert "askfleet_encoder_pass_texts_sum 20.0" in told
+    assert "askfleet_encoder_pass_texts_count 2.0" in told
+
+
 def test_the_same_question_is_encoded_once(service: Service) -> None:
     first = service.client.post("/encode", json={"texts": ["again", "x"]})
     second = service.client.post("/encode", json={"texts": ["y", "again"]})

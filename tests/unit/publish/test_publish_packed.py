@@ -1,27 +1,34 @@
 """Texts that share a pass have the bits they have alone."""
 
 import hashlib
+import importlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_model import MAX_TOKENS
+from odd_models import save_model
+from tiny_model import DIM, MAX_TOKENS
 
 from app.encoder.models import self_query
 from app.errors import ModelError
 from app.generation.engine import PassEngine, open_engine
 from app.generation.engines.base import TextEngine, passes
-from app.generation.engines.packed import STEP, PackedEngine, packed
+from app.generation.engines.onnx import load_tokenizer
+from app.generation.engines.packed import STEP, PackedEngine, packed, packed_session
 from app.generation.engines.table import ENGINES, PASS
-from app.generation.model import Model
+from app.generation.model import NO_PROMPTS, Model
 from index_builder.publish import publish_model
+from index_builder.publish.packed import make_packed, packable
+from index_builder.publish.reference import open_reference
+from index_builder.publish.source import Source
 
 DIGEST = """
 import hashlib, sys
@@ -122,6 +129,39 @@ def test_earlier_releases_read_what_they_can_serve(tiny: Path, tmp_path: Path) -
     assert "ms_together" not in (path / "model.json").read_text()
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"roberta": True},
+        {"pooling": "cls"},
+        {"prompts": {"query": "q : ", "passage": "p p : "}},
+        {"prompts": {"query": "q : ", "passage": "p p : "}, "include_prompt": False},
+    ],
+)
+def test_models_of_the_plan_are_served_as_their_authors_meant(
+    tmp_path: Path, kind: dict[str, Any]
+) -> None:
+    reference = open_reference(Source(save_model(tmp_path, **kind), "model", "local"))
+    assert packable(reference)
+    reference.save_tokenizer(tmp_path / "tokenizer.json")
+    tokenizer = load_tokenizer(tmp_path / "tokenizer.json", reference.max_tokens)
+    texts = mixed(60)
+    variant = make_packed(reference, tokenizer, texts, tmp_path)
+    session = packed_session(tmp_path / variant.file)
+    engine = PackedEngine(session, tokenizer, "", DIM, reference.prompts)
+    for side in reference.sides:
+        expected = reference.encode(texts, side)
+        found = engine.encode(texts, side)
+        assert np.einsum("ij,ij->i", found, expected).min() > 0.95, "a wrong position is at 0.5"
+        assert np.array_equal(found, np.concatenate([engine.encode([t], side) for t in texts]))
+
+
+@pytest.mark.parametrize("pooling", ["max", "lasttoken"])
+def test_other_poolings_are_left_to_the_exported_graph(tmp_path: Path, pooling: str) -> None:
+    path = save_model(tmp_path, pooling=pooling)
+    assert not packable(open_reference(Source(path, "model", "local")))
+
+
 def test_an_engine_whose_neighbours_change_bits_is_not_served(
     artefact: Path, engine: PassEngine
 ) -> None:
@@ -139,9 +179,6 @@ def test_an_engine_whose_neighbours_change_bits_is_not_served(
 
 
 def test_a_graph_without_its_pooling_is_refused(artefact: Path, tmp_path: Path) -> None:
-    from app.generation.engines.packed import packed_session
-    from app.generation.model import NO_PROMPTS
-
     graph = onnx.load(artefact / "model.onnx")
     del graph.metadata_props[:]
     onnx.save(graph, tmp_path / "model.onnx")
@@ -175,8 +212,6 @@ def test_places_lead_to_tokens_and_back(texts: list[list[int]]) -> None:
 
 
 def test_each_engine_of_the_table_opens_and_says_its_largest_pass() -> None:
-    import importlib
-
     for row in ENGINES.values():
         module, _, name = row.opens.partition(":")
         assert callable(getattr(importlib.import_module(module), name))
