@@ -22,6 +22,7 @@ from app.generation.manifest import Manifest
 from app.generation.merge import merge
 from app.generation.routing import Router
 from app.generation.shard_part import ShardPart
+from app.shard.answer import answer_body
 from app.wire import MODEL_HEADER, vectors_to_bytes
 
 ROUNDS = 5
@@ -79,8 +80,10 @@ def searching(data: Data, generation: Path) -> dict[str, float]:
     ids = np.arange(K)
     steps: dict[str, Step] = {
         "route": lambda i: router.probe(vectors[i % 200][None]),
-        "search a shard": lambda i: part.search(vectors[i % 200][None], K),
-        "of which documents": lambda i: part._documents.fetch((ids + i).tolist()),
+        "search a shard, its answer": lambda i: answer_body(
+            manifest.id, 0, part.search(vectors[i % 200][None], K)
+        ),
+        "of which documents": lambda i: part._documents.fetch(((ids + i) % part.count).tolist()),
         "merge two shards": lambda _: merge(ordinals, scores, K),
     }
     return milliseconds(steps, 200)

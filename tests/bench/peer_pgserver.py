@@ -1,25 +1,70 @@
-"""PostgreSQL's own process, from the binaries that PyPI's pgserver carries."""
+"""PostgreSQL's own process, from the binaries that PyPI's pgserver carries.
+
+PostgreSQL refuses to run as root, and who it runs as instead may not enter root's directories, nor
+the clone. So programs and data are copied to a temporary directory that belongs to that account.
+"""
 
 import os
 import pwd
+import shutil
 import subprocess
-import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from peer_process import Process, await_until, spawn, stop
 
-# PostgreSQL refuses to run as root; pgserver's own remedy is to add a user to the machine and to
-# open every folder above the data to all.
 UNPRIVILEGED = "nobody"
+PROGRAMS = Path("pgserver/pginstall/bin")
 
 
-def launch(python: Path, directory: Path, port: int) -> Process:
-    """Start PostgreSQL on ``directory``'s cluster; returns when it accepts questions."""
-    log = directory / "postgres.log"
-    server = spawn([python, __file__, directory / "data", str(port)], log)
+def account() -> dict[str, Any]:
+    """Whom PostgreSQL's programs run as, in the words of ``subprocess``."""
+    if os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam(UNPRIVILEGED)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def lodge(python: Path, data: Path) -> Path:
+    """A temporary directory with the programs and `data`, where there is a cluster.
+
+    ``python`` has pgserver. `leave` removes it.
+    """
+    [package] = python.parent.parent.glob("lib/python*/site-packages/pgserver")
+    home = Path(tempfile.mkdtemp(prefix="askfleet-bench-"))
     try:
-        await_until(lambda: accepts(directory / "data", server), server, log)
+        shutil.copytree(package / "pginstall", home / PROGRAMS.parent, symlinks=True)
+        # The programs look for it three folders up.
+        shutil.copytree(package.with_name("pgserver.libs"), home / "pgserver.libs")
+        if data.exists():
+            shutil.copytree(data, home / "data")
+        if account():
+            subprocess.run(["chown", "--recursive", f"{UNPRIVILEGED}:", home], check=True)
+    except BaseException:
+        leave(home)
+        raise
+    return home
+
+
+def leave(home: Path) -> None:
+    """Remove it."""
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def make_cluster(home: Path) -> None:
+    """Make an empty cluster in ``home``."""
+    initdb = [home / PROGRAMS / "initdb", "-D", home / "data", "-U", "postgres"]
+    subprocess.run([*initdb, "--auth=trust", "--encoding=utf8"], check=True, cwd="/", **account())
+
+
+def launch(home: Path, log: Path, port: int) -> Process:
+    """Start PostgreSQL on the cluster in ``home``; returns when it accepts questions."""
+    command: list[str | Path] = [home / PROGRAMS / "postgres", "-D", home / "data"]
+    command += ["-h", "127.0.0.1", "-p", str(port), "-k", ""]
+    server = spawn(command, log, who=account())
+    try:
+        await_until(lambda: accepts(home / "data", server), server, log)
     except BaseException:
         stop([server])
         raise
@@ -33,39 +78,3 @@ def accepts(data: Path, server: Process) -> bool:
     except OSError:
         return False
     return lines[:1] == [str(server.pid)] and lines[-1].strip() == "ready"
-
-
-def account() -> dict[str, Any]:
-    """Whom PostgreSQL's programs run as, in the words of ``subprocess``."""
-    if os.geteuid() != 0:
-        return {}
-    entry = pwd.getpwnam(UNPRIVILEGED)
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-
-
-def make_cluster(data: Path) -> None:
-    """Make an empty cluster; runs where pgserver is installed."""
-    from pgserver._commands import POSTGRES_BIN_PATH
-
-    data.mkdir(mode=0o700)
-    if who := account():
-        os.chown(data, who["user"], who["group"])
-    initdb = [POSTGRES_BIN_PATH / "initdb", "-D", data, "-U", "postgres", "--auth=trust"]
-    subprocess.run([*initdb, "--encoding=utf8"], check=True, cwd="/", **who)
-
-
-def become(data: Path, port: int) -> None:
-    """Become the server, under the pid that the driver signals."""
-    from pgserver._commands import POSTGRES_BIN_PATH
-
-    if who := account():
-        os.setgroups([])
-        os.setgid(who["group"])
-        os.setuid(who["user"])
-    program = str(POSTGRES_BIN_PATH / "postgres")
-    where = ["-D", str(data), "-h", "127.0.0.1", "-p", str(port), "-k", ""]
-    os.execv(program, [program, *where])  # noqa: S606  # a server needs no shell
-
-
-if __name__ == "__main__":
-    become(Path(sys.argv[1]), int(sys.argv[2]))

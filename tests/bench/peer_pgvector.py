@@ -1,5 +1,6 @@
 """PostgreSQL with pgvector: its server in a process of its own, asked through psycopg."""
 
+import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -20,22 +21,34 @@ class Pgvector(ApiPeer):
     """PostgreSQL and pgvector's HNSW, both as they are configured by default."""
 
     name = "pgvector"
+    _home: Path | None = None
 
     def launch(self, processes: list[Process], directory: Path, model: Path, port: int) -> None:
         store_port = free_port()
-        processes.append(peer_pgserver.launch(self.python, directory, store_port))
+        self._home = peer_pgserver.lodge(self.python, directory / "data")
+        log = directory / "postgres.log"
+        processes.append(peer_pgserver.launch(self._home, log, store_port))
         processes.insert(0, self.launch_api(directory, model, port, store_port))
+
+    def stop(self, processes: list[Process]) -> None:
+        super().stop(processes)
+        if self._home:
+            peer_pgserver.leave(self._home)
 
 
 def load(directory: Path) -> None:
     """Make the cluster, the table and its index; runs where pgserver is installed."""
-    peer_pgserver.make_cluster(directory / "data")
-    port = free_port()
-    server = peer_pgserver.launch(Path(sys.executable), directory, port)
+    home, port = peer_pgserver.lodge(Path(sys.executable), directory / "data"), free_port()
     try:
-        fill(port, *documents(directory))
+        peer_pgserver.make_cluster(home)
+        server = peer_pgserver.launch(home, directory / "postgres.log", port)
+        try:
+            fill(port, *documents(directory))
+        finally:
+            stop([server])
+        shutil.copytree(home / "data", directory / "data")
     finally:
-        stop([server])
+        peer_pgserver.leave(home)
 
 
 def fill(port: int, ids: list[str], vectors: NDArray[np.float32]) -> None:

@@ -5,8 +5,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 PATIENCE = 120.0
@@ -25,8 +26,10 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, **more}
 
 
-def spawn(command: Sequence[str | Path], log: Path, **more: str) -> Process:
-    """Start a process in a session of its own; ``more`` is its environment."""
+def spawn(
+    command: Sequence[str | Path], log: Path, *, who: Mapping[str, Any] | None = None, **more: str
+) -> Process:
+    """Start a process in a session of its own; ``more`` is its environment, ``who`` its account."""
     with log.open("wb") as sink:
         return subprocess.Popen(
             command,
@@ -36,6 +39,7 @@ def spawn(command: Sequence[str | Path], log: Path, **more: str) -> Process:
             stdout=sink,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            **(who or {}),
         )
 
 

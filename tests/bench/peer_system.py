@@ -7,14 +7,14 @@ from pathlib import Path
 from bench_data import Data
 from bench_system import Asked
 from peer import Peer
-from peer_process import Process, stop
+from peer_process import Process
 
 
 class PeerSystem:
     """Another product, its own interface, and the same encoder in front."""
 
     def __init__(self, peer: Peer, told: str, directory: Path, port: int) -> None:
-        self.name = peer.name
+        self.name = f"{peer.name}, batching" if peer.batching else peer.name
         self.told = told
         self.port = port
         self._peer = peer
@@ -25,7 +25,7 @@ class PeerSystem:
     def prepare(self, data: Data) -> None:
         """Load the documents."""
         self._model = data.model
-        self._peer.prepare(self._directory, data.ids, data.vectors)
+        self._peer.prepare(self._directory, data.ids, data.texts, data.vectors)
 
     def start(self) -> None:
         """Start all it needs."""
@@ -46,4 +46,4 @@ class PeerSystem:
 
     def stop(self) -> None:
         """End them."""
-        stop(self._processes)
+        self._peer.stop(self._processes)

@@ -8,8 +8,10 @@ from urllib.parse import urlencode
 from peer import K, Peer, documents
 from peer_process import Process, spawn
 
-# Vectors from outside, no texts kept; the index is as txtai makes it.
-VECTORS = {"method": "external", "content": False}
+# By itself txtai makes IVF with a recall@10 of 0.95, and needs 0.8 ms a search for 0.98. HNSW is an
+# index it can make; how far to look is no setting of it, but is kept in FAISS's file.
+VECTORS = {"method": "external", "content": False, "faiss": {"components": "IDMap,HNSW32"}}
+EFFORT = 40
 
 
 class Txtai(Peer):
@@ -24,8 +26,8 @@ class Txtai(Peer):
         config.write_text(json.dumps({"path": str(directory / "data"), "embeddings": vectors}))
         command = [self.python, "-m", "uvicorn", "txtai.api:app", "--host", "127.0.0.1"]
         command += ["--port", str(port), "--log-level", "warning"]
-        own = {"CONFIG": str(config), "PEER_MODEL": str(model)}
-        processes.append(spawn(command, directory / "api.log", OMP_NUM_THREADS="1", **own))
+        own = {"CONFIG": str(config), **self.encoder(model)}
+        processes.append(spawn(command, directory / "api.log", **own))
 
     def request(self, question: str) -> tuple[str, str, bytes, dict[str, str]]:
         return "GET", "/search?" + urlencode({"query": question, "limit": K}), b"", {}
@@ -36,11 +38,13 @@ class Txtai(Peer):
 
 def load(directory: Path) -> None:
     """Build and save the index; runs where txtai is installed."""
+    import faiss
     from txtai import Embeddings
 
     ids, vectors = documents(directory)
     embeddings = Embeddings(VECTORS)
     embeddings.index((name, vector, None) for name, vector in zip(ids, vectors, strict=True))
+    faiss.downcast_index(embeddings.ann.backend.index).hnsw.efSearch = EFFORT
     embeddings.save(str(directory / "data"))
 
 
