@@ -100,7 +100,7 @@ def empty_index(directory: Path, manifest: Manifest) -> dict[str, Any]:
     """The last shard holds no vector and no document, and its manifest says so."""
     *others, last = manifest.shards
     _write_index(directory, last.shard, faiss.IndexFlatIP(manifest.model.dim))
-    store = directory / shard_dir(last.shard) / documents.NAME
+    store = directory / manifest.store(last.shard)
     store.unlink()
     documents.write(store, [])
     counted = sum(shard.documents for shard in others)
