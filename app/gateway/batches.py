@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from app.errors import ProblemError
-from app.gateway.call import Call, PoolsGoneError, UpstreamError, spent
+from app.gateway.call import Call, NobodyError, UpstreamError, spent
 from app.service.logs import request_id
 from app.wire import REQUEST_ID_HEADER
 
@@ -127,7 +127,7 @@ class Batches(Generic[K, Q, A]):
             for member, answer in zip(batch, answers, strict=True):
                 if not member.answer.done():
                     member.answer.set_result(answer)
-        except (PoolsGoneError, ProblemError) as error:
+        except (NobodyError, ProblemError) as error:
             for member in batch:
                 member.fail(error)
         except UpstreamError as error:

@@ -60,11 +60,15 @@ class UpstreamError(Exception):
     """A pool did not give an answer; the text says which and why."""
 
 
-class PoolsGoneError(UpstreamError):
+class NobodyError(UpstreamError):
+    """No replica of the pool answers, whatever it is asked."""
+
+
+class PoolsGoneError(NobodyError):
     """nginx of this host, which has all pools, does not answer: no replica was asked."""
 
 
-class RestartingError(UpstreamError):
+class RestartingError(NobodyError):
     """No replica of the pool answers, but one says 503: it may be back in a moment."""
 
 

@@ -13,6 +13,7 @@ from app.gateway.call import (
     DEADLINE,
     Call,
     LateError,
+    NobodyError,
     NotLoadedError,
     PoolsGoneError,
     RestartingError,
@@ -35,6 +36,8 @@ CONNECT_SECONDS = 1.0
 # was in vain, the pool is not waited for again until it has answered.
 PATIENCE = 3.0
 PAUSE = 0.1
+# What nginx says where no replica answers it.
+GATEWAY_ERRORS = (502, 504)
 # Another replica may have loaded what this one has not. nginx cannot ask it: it does not retry 409.
 NOT_LOADED = frozenset({"generation_not_loaded", "model_not_loaded"})
 
@@ -117,7 +120,10 @@ class Pools:
                 raise NotLoadedError(text, replicas)
             if "503" in answer.headers.get(_TRIED, ""):
                 raise RestartingError(text)
-            if QUICK_HEADER in headers and _was_late(answer.headers):
+            reached = _reached(answer.headers)
+            if answer.status in GATEWAY_ERRORS and not reached:
+                raise NobodyError(text)
+            if QUICK_HEADER in headers and "504" in reached:
                 raise LateError(text)
             raise UpstreamError(text)
         self._at_once[pool] = max(replicas, 1) * max(_count(answer.headers, _SLOTS), 1)
@@ -132,17 +138,18 @@ def _code(body: bytes) -> str:
     return str(told.get("code", "")) if isinstance(told, dict) else ""
 
 
-def _was_late(headers: Mapping[str, str]) -> bool:
-    """Whether a replica took the request and did not answer in time.
+def _reached(headers: Mapping[str, str]) -> list[str]:
+    """What nginx tells of each replica that took the request: its status, or 504 where it is late.
 
-    nginx says 504 of one that is not there, too; that one was not reached.
+    nginx tells a status of one that is not there, too; that one was not reached.
     """
     tried = headers.get(_TRIED, "").replace(":", ",").split(",")
     reached = headers.get(_REACHED, "").replace(":", ",").split(",")
-    return any(
-        status.strip() == "504" and seconds.strip()[:1].isdigit()
+    return [
+        status.strip()
         for status, seconds in zip(tried, reached, strict=False)
-    )
+        if seconds.strip()[:1].isdigit()
+    ]
 
 
 def _count(headers: Mapping[str, str], name: str) -> int:

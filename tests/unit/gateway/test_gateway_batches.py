@@ -10,7 +10,13 @@ from asgi_client import run
 
 from app.errors import ProblemError
 from app.gateway.batches import MAX_BYTES, MAX_ITEMS, Batches
-from app.gateway.call import Call, PoolsGoneError, UpstreamError
+from app.gateway.call import (
+    Call,
+    NobodyError,
+    PoolsGoneError,
+    RestartingError,
+    UpstreamError,
+)
 
 
 class Pool:
@@ -134,7 +140,15 @@ def test_a_refused_batch_is_asked_one_by_one() -> None:
     run(case())
 
 
-@pytest.mark.parametrize("error", [PoolsGoneError("nginx"), ProblemError(504, "deadline", "late")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        PoolsGoneError("nginx"),
+        RestartingError("503"),
+        NobodyError("504"),
+        ProblemError(504, "deadline", "late"),
+    ],
+)
 def test_where_nobody_could_be_answered_nobody_is_asked_again(error: Exception) -> None:
     async def case() -> None:
         pool = Pool()

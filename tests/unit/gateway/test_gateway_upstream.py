@@ -13,7 +13,7 @@ import pytest
 from asgi_client import Blocking, run
 
 from app.errors import ProblemError
-from app.gateway.call import Call, UpstreamError, forwarded_headers
+from app.gateway.call import Call, NobodyError, UpstreamError, forwarded_headers
 from app.gateway.connections import Connections
 from app.gateway.upstream import Upstream
 from app.service.request import Request
@@ -319,10 +319,19 @@ def test_it_is_asked_again_within_the_deadline(server: Pool, upstream: Blocking)
     assert time.monotonic() - start < 2
 
 
-def test_where_all_are_dead_nobody_waits(server: Pool, upstream: Blocking) -> None:
-    server.answer = lambda: (502, {"Askfleet-Tried": "502, 504"}, b"")
-    with pytest.raises(UpstreamError, match="502"):
+@pytest.mark.parametrize(
+    ("status", "reached", "somebody"),
+    [(502, "", False), (502, "-, -", False), (504, "-, -", False), (502, "0.001, -", True)],
+)
+def test_where_all_are_dead_nobody_waits(
+    server: Pool, upstream: Blocking, status: int, reached: str, somebody: bool
+) -> None:
+    """A replica that took the request and died may be one that another request leaves alive."""
+    told = {"Askfleet-Tried": "502, 504", "Askfleet-Reached": reached}
+    server.answer = lambda: (status, told, b"")
+    with pytest.raises(UpstreamError, match=str(status)) as caught:
         search(upstream)
+    assert isinstance(caught.value, NobodyError) != somebody
     assert paths(server) == ["/search"]
 
 
