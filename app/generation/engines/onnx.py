@@ -101,6 +101,9 @@ def onnx_session(graph: Path, threads: int = 1, without: Sequence[str] = ()) -> 
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3
+    # Both keep memory for every shape of input there was; texts have hundreds. No CPU is lost.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(
