@@ -217,7 +217,8 @@ class Batcher:
     def _take(self) -> list[tuple[Job, int, Prepared]]:
         """The texts of the next pass: of one engine and one group, from all requests in turn."""
         first = self._queue[0]
-        group, largest = first.groups[0], first.engine.largest
+        group = first.groups[0]
+        largest = first.engine.most(group)
         taken: list[tuple[Job, int, Prepared]] = []
         turn = [job for job in self._queue if job.engine is first.engine and job.has(group)]
         while turn and len(taken) < largest:

@@ -40,12 +40,16 @@ class PassEngine(Engine, Protocol):
 
     largest: int
 
+    def most(self, group: int, /) -> int:
+        """How many texts of a group one pass takes, 1 to ``largest``."""
+        ...
+
     def prepare(self, text: str, side: Side) -> Prepared:
         """A text behind the prompt of its side, ready for a pass with others of its group."""
         ...
 
     def run(self, texts: Sequence[Prepared]) -> NDArray[np.float32]:
-        """Unit vectors (len(texts), dim) of at most ``largest`` texts of one group."""
+        """Unit vectors (len(texts), dim) of at most ``most(group)`` texts of one group."""
         ...
 
 

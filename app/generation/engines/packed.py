@@ -26,6 +26,9 @@ from app.generation.model import REMEDY, TOKENIZER, Model, Prompts, Side, Varian
 
 # Places of attention come in so many; vectors of every CPU are as long or divide it.
 STEP = 16
+# Places of one pass: what a pass needs of memory grows with them, by 45 kB each. All of PASS texts
+# fit up to 32 tokens, two of the longest.
+PLACES = 512
 # Added to the score of a place that is no token's. exp(-60) of a weight is lost in float32, and
 # unlike exp(-1000) it is no denormal number, which would take CPUs four times as long.
 HIDDEN = -60.0
@@ -56,6 +59,10 @@ class PackedEngine(TextEngine):
         self._pooling = session.get_modelmeta().custom_metadata_map.get(POOLING)
         if self._pooling not in POOLINGS:
             raise ModelError(f"the graph's pooling is {self._pooling!r}, not mean or cls: {REMEDY}")
+
+    def most(self, group: int) -> int:
+        """As many texts as fit PLACES, 1 to ``largest``."""
+        return max(1, min(self.largest, PLACES // group))
 
     def prepare(self, text: str, side: Side) -> Prepared:
         """The token ids of a text; its group is their number, rounded up to STEP."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from encoder_fakes import DIM, FakeEngine, vector_of
+from encoder_fakes import DIM, LONG, FakeEngine, vector_of
 
 from app.encoder.batcher import ENOUGH, Batcher
 from app.errors import ProblemError
@@ -59,6 +59,14 @@ def test_a_pass_takes_no_more_than_the_engine() -> None:
     held.go()
     assert np.array_equal(future.result(10), [vector_of(f"{n}") for n in range(10)])
     assert held.engine.passes == [1, 4, 4, 2]
+
+
+def test_a_pass_of_long_texts_has_as_many_as_the_engine_says() -> None:
+    held, long = Held(), "x" * (LONG + 1)
+    future = held.batcher.submit(held.engine, [long, long, "a", "b"], "query", None, there)
+    held.go()
+    assert np.array_equal(future.result(10), [vector_of(text) for text in (long, long, "a", "b")])
+    assert sorted(held.engine.passes[1:]) == [1, 1, 2]
 
 
 def test_an_engine_that_cannot_share_encodes_one_by_one() -> None:

@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_the_size_of_a_pass_does_not_matter(engine: PassEngine, size: int) -> No
     texts = mixed(200, seed=size)
     alone = np.concatenate([engine.encode([text]) for text in texts])
     prepared = [engine.prepare(text, "query") for text in texts]
-    for rows in passes([one.group for one in prepared], size):
+    for rows in passes([one.group for one in prepared], lambda _, size=size: size):
         found = engine.run([prepared[row] for row in rows])
         assert np.array_equal(found, alone[rows])
 
@@ -188,14 +189,15 @@ def test_a_graph_without_its_pooling_is_refused(artefact: Path, tmp_path: Path) 
 
 @given(st.lists(st.integers(0, 4), max_size=80), st.integers(1, PASS))
 def test_passes_hold_every_text_once_and_one_group_each(groups: list[int], largest: int) -> None:
-    found = passes(groups, largest)
+    most = {group: max(1, largest // (group + 1)) for group in range(5)}
+    found = passes(groups, most.__getitem__)
     assert sorted(row for rows in found for row in rows) == list(range(len(groups)))
     for rows in found:
-        assert len(rows) <= largest
+        assert len(rows) <= most[groups[rows[0]]]
         assert len({groups[row] for row in rows}) == 1
     for group in set(groups):
         sizes = [len(rows) for rows in found if groups[rows[0]] == group]
-        assert all(size == largest for size in sizes[:-1]), "as few passes as there can be"
+        assert all(size == most[group] for size in sizes[:-1]), "as few passes as there can be"
 
 
 @given(st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=MAX_TOKENS), min_size=1))
@@ -222,3 +224,16 @@ def test_each_engine_of_the_table_opens_and_says_its_largest_pass() -> None:
             if value.__module__ == module
         ]
         assert [engine.largest for engine in engines] == [row.largest]
+
+
+@pytest.mark.parametrize(("group", "most"), [(16, 16), (32, 16), (48, 10), (256, 2), (1024, 1)])
+def test_a_pass_of_long_texts_has_fewer(group: int, most: int) -> None:
+    """What a pass needs of memory is bounded, whatever is asked."""
+    assert PackedEngine(Untouched(), None, "", 8, NO_PROMPTS).most(group) == most
+
+
+class Untouched:
+    """A session that is opened and not run."""
+
+    def get_modelmeta(self) -> Any:
+        return SimpleNamespace(custom_metadata_map={"pooling": "mean"})
