@@ -103,28 +103,6 @@ class Batcher:
         self.on_pass: Callable[[float], None] = lambda _: None
         """Called with the number of texts of each pass."""
 
-    def encode(
-        self,
-        engine: PassEngine,
-        texts: Sequence[str],
-        side: Side,
-        ends: float | None,
-        check: Callable[[], None],
-    ) -> Vectors:
-        """Unit vectors (len(texts), dim); waits for them until ``ends`` (time.monotonic()).
-
-        ``check`` raises when the caller has gone; it is asked before each of its texts' passes.
-
-        Raises: ProblemError 429 when the queue is full, 504 at the deadline, what ``check`` raises.
-        """
-        future = self.submit(engine, texts, side, ends, check)
-        try:
-            return future.result(None if ends is None else max(0.0, ends - time.monotonic()))
-        except TimeoutError:
-            if future.cancel():
-                raise late() from None
-            return future.result()  # it came, or failed, at the last moment
-
     def submit(
         self,
         engine: PassEngine,
@@ -133,9 +111,13 @@ class Batcher:
         ends: float | None,
         check: Callable[[], None],
     ) -> Future[Vectors]:
-        """The same without waiting; a future that is cancelled is not encoded any further.
+        """Unit vectors (len(texts), dim), when they are there; who waits no more cancels.
 
-        An empty queue admits any request. Raises: ProblemError 429 when the queue is full, 504.
+        ``ends`` (time.monotonic()) is when nobody waits any more; ``check`` raises when the caller
+        has gone, and is asked before each of its texts' passes. An empty queue admits any request.
+
+        Raises: ProblemError 429 when the queue is full, 504 at the deadline; the future has 504 and
+        what ``check`` raises.
         """
         if ends is not None and time.monotonic() >= ends:
             raise late()

@@ -168,6 +168,23 @@ def test_a_deadline_that_passed_is_kept(service: Service) -> None:
     assert service.client.post("/encode", json={"texts": ["a"]}, headers=bad).status_code == 400
 
 
+def test_waiting_ends_with_the_deadline(tmp_path: Path) -> None:
+    service = Service(tmp_path, Batcher(passes=1, largest=1, waiting=9))
+    service.engine.go = threading.Event()
+    first = threading.Thread(target=lambda: service.client.post("/encode", json={"texts": ["a"]}))
+    first.start()
+    assert service.engine.started.wait(10)
+    soon = {"Askfleet-Deadline-Ms": "50"}
+    late = Client(service.app).post("/encode", json={"texts": ["late"]}, headers=soon)
+    assert late.status_code == 504
+    assert late.json is not None
+    assert late.json["code"] == "deadline"
+    service.engine.go.set()
+    first.join()
+    service.client.post("/encode", json={"texts": ["b"]})
+    assert "late" not in service.engine.encoded
+
+
 def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
     service = Service(tmp_path, Batcher(passes=1, largest=1, waiting=1))
     service.engine.go = threading.Event()
