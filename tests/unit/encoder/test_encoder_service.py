@@ -176,11 +176,11 @@ def test_waiting_ends_with_the_deadline(tmp_path: Path) -> None:
     assert service.engine.started.wait(10)
     soon = {"Askfleet-Deadline-Ms": "50"}
     late = Client(service.app).post("/encode", json={"texts": ["late"]}, headers=soon)
+    service.engine.go.set()
+    first.join()
     assert late.status_code == 504
     assert late.json is not None
     assert late.json["code"] == "deadline"
-    service.engine.go.set()
-    first.join()
     service.client.post("/encode", json={"texts": ["b"]})
     assert "late" not in service.engine.encoded
 
