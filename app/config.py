@@ -117,35 +117,70 @@ class ShardConfig(ServiceConfig):
 class GatewayConfig(ServiceConfig):
     """Settings of a gateway.
 
-    ``shard_urls[i]`` is the base URL of shard ``i``; ``deadline`` is the time one question may
-    take, in seconds; ``api_keys`` is the file of the keys, None where everybody may ask; ``edges``
-    are the addresses of the edges.
+    ``shard_urls[i]`` is the base URL of the pool of shard ``i``, ``shard_replicas[i]`` are its
+    replicas (host:port). ``deadline`` is the time one question may take, ``patience`` that in which
+    one of several replicas answers a short question, in seconds. ``api_keys`` is the file of the
+    keys, None where everybody may ask; ``edges`` are the addresses of the edges.
     """
 
     encoder_url: str
     shard_urls: tuple[str, ...]
     deadline: float
+    encoder_replicas: tuple[str, ...] = ()
+    shard_replicas: tuple[tuple[str, ...], ...] = ()
+    patience: float = 0.6
     api_keys: Path | None = None
     edges: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
         """Read the settings; raises ConfigError naming the variable at fault."""
-        own = ("ENCODER_URL", "SHARD_URLS", "DEADLINE_SECONDS", "API_KEYS", "EDGES")
+        own = (
+            "ENCODER_URL",
+            "SHARD_URLS",
+            "ENCODER_REPLICAS",
+            "SHARD_REPLICAS",
+            "REPLICA_SECONDS",
+            "DEADLINE_SECONDS",
+            "API_KEYS",
+            "EDGES",
+        )
         reader = _Reader(environ, (*COMMON, *own))
         urls = tuple(url.strip().rstrip("/") for url in reader.text("SHARD_URLS").split(","))
         encoder_url = reader.text("ENCODER_URL").rstrip("/")
         for url in (*urls, encoder_url):
             if not url.startswith("http://"):
                 raise ConfigError(f"ASKFLEET_SHARD_URLS/ENCODER_URL: {url!r} is not an http:// URL")
+        shards = environ.get(PREFIX + "SHARD_REPLICAS", "")
+        shard_replicas = tuple(map(_addresses, shards.split(","))) if shards else ()
+        if shard_replicas and len(shard_replicas) != len(urls):
+            raise ConfigError(
+                f"{PREFIX}SHARD_REPLICAS names {len(shard_replicas)} shards, "
+                f"{PREFIX}SHARD_URLS {len(urls)}"
+            )
         return cls(
             encoder_url=encoder_url,
             shard_urls=urls,
+            encoder_replicas=_addresses(environ.get(PREFIX + "ENCODER_REPLICAS", "")),
+            shard_replicas=shard_replicas,
+            patience=reader.seconds("REPLICA_SECONDS", 0.6, 0.01, 60.0),
             deadline=reader.seconds("DEADLINE_SECONDS", 5.0, 0.1, 60.0),
             api_keys=_credential(environ, "api_keys") if environ.get(PREFIX + "API_KEYS") else None,
             edges=frozenset(filter(None, environ.get(PREFIX + "EDGES", "").split(","))),
             **cls._common(reader, "gateway"),  # type: ignore[arg-type]  # as above
         )
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    """The host:port of each replica of one pool."""
+    addresses = tuple(filter(None, text.split("|")))
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        if not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise ConfigError(
+                f"{PREFIX}ENCODER_REPLICAS/SHARD_REPLICAS: {address!r} is not host:port"
+            )
+    return addresses
 
 
 def _credential(environ: Mapping[str, str], name: str) -> Path:

@@ -18,7 +18,7 @@ from werkzeug.http import parse_accept_header
 
 from app.config import EncoderConfig
 from app.encoder.batcher import Batcher, late
-from app.encoder.body import MAX_BODY, parse_side, parse_texts
+from app.encoder.body import MAX_BODY, check_texts, parse_side, parse_texts
 from app.encoder.metrics import EncoderState, batch_histogram, pass_histogram
 from app.encoder.models import ServedModel, load_models
 from app.errors import ProblemError
@@ -27,9 +27,11 @@ from app.generation.model import Side
 from app.service.application import Application
 from app.service.breaker import Breaker
 from app.service.cache import MAX_CHARACTERS, Cache
+from app.service.calls import Way
 from app.service.health import new_service
 from app.service.lifecycle import Lifecycle
-from app.service.request import JSON, Answer, Request, json_answer
+from app.service.request import JSON, Request, check_waits, json_answer
+from app.service.request import Answer as HttpAnswer
 from app.service.threads import Threads
 from app.wire import (
     DEADLINE_HEADER,
@@ -39,6 +41,7 @@ from app.wire import (
     SLOTS_HEADER,
     vectors_to_bytes,
 )
+from app.wire.frames import Answer, Encode
 
 # (model, side, text) -> vector. It cannot change an answer: a text has the same vector whenever
 # asked.
@@ -102,29 +105,46 @@ def create_app(
     batches = batch_histogram(registry)
     queue.on_pass = pass_histogram(registry).observe
     threads = Threads(config.threads, "tokenise")
-    slots_told = str(queue.passes)
 
-    async def encode(request: Request) -> Answer:
+    async def encoded(
+        served: ServedModel,
+        side: Side,
+        texts: list[str],
+        ends: float | None,
+        gone: Callable[[], bool],
+    ) -> NDArray[np.float32]:
+        batches.observe(len(texts))
+        waits = partial(check_waits, gone)
+        job = partial(queue.submit, served.engine, side=side, ends=ends, check=waits)
+        return await _encode(texts, side, served.engine, known, job, threads, ends)
+
+    async def encode(request: Request) -> HttpAnswer:
         args = request.args()
         served = _wanted(args.get("model"), current, by_fingerprint, config.unit)
         side = parse_side(args.get("side"))
         texts = parse_texts(await request.body(MAX_BODY))
-        batches.observe(len(texts))
         ends = _deadline(request.header(DEADLINE_HEADER.lower()))
-        job = partial(queue.submit, served.engine, side=side, ends=ends, check=request.check_waits)
-        vectors = await _encode(texts, side, served.engine, known, job, threads, ends)
+        vectors = await encoded(served, side, texts, ends, request.gone)
         headers = (
             (MODEL_HEADER, served.engine.fingerprint),
             (DIM_HEADER, str(served.engine.dim)),
-            (SLOTS_HEADER, slots_told),
+            (SLOTS_HEADER, str(queue.passes)),
         )
         if _wants_json(request.header("accept")):
             told = {"model": served.engine.fingerprint, "dim": served.engine.dim}
             return json_answer({**told, "vectors": vectors.tolist()}, headers)
-        return Answer(vectors_to_bytes(vectors), content_type=OCTETS, headers=headers)
+        return HttpAnswer(vectors_to_bytes(vectors), content_type=OCTETS, headers=headers)
+
+    async def answer(asked: Encode, gone: Callable[[], bool]) -> Answer:
+        served = _wanted(asked.model, current, by_fingerprint, config.unit)
+        check_texts(asked.texts)
+        ends = time.monotonic() + asked.milliseconds / 1000
+        vectors = await encoded(served, "query", asked.texts, ends, gone)
+        return Answer(queue.passes, vectors_to_bytes(vectors))
 
     lifecycle.mark_ready()
-    return Application(app, {"/encode": {"POST": encode}})
+    ways = {Encode: Way("/encode", answer)}
+    return Application(app, {"/encode": {"POST": encode}}, ways=ways)
 
 
 def _wants_json(accept: str) -> bool:

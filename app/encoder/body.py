@@ -52,6 +52,12 @@ def parse_texts(body: bytes) -> list[str]:
         raise ProblemError(400, "invalid_utf8", "the body is not UTF-8") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise ProblemError(400, "invalid_json", f"the body is not valid JSON: {error}") from None
+    check_texts(texts)
+    return texts
+
+
+def check_texts(texts: list[str]) -> None:
+    """Raise ProblemError 400 or 413 unless they are 1..256 strings of 1..8,000 characters."""
     if not texts:
         raise ProblemError(400, "bad_texts", "texts is empty", field="texts")
     if len(texts) > MAX_TEXTS:
@@ -60,7 +66,6 @@ def parse_texts(body: bytes) -> list[str]:
         )
     for place, text in enumerate(texts):
         _check(text, f"texts[{place}]")
-    return texts
 
 
 def _check(text: str, field: str) -> None:

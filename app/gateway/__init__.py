@@ -21,10 +21,10 @@ from app.gateway.call import Call, forwarded_headers
 from app.gateway.connections import Connections
 from app.gateway.generations import Generations
 from app.gateway.keys import ApiKeys
-from app.gateway.metrics import GatewayMetrics
+from app.gateway.metrics import GatewayMetrics, Links
 from app.gateway.pools import CONNECT_SECONDS
 from app.gateway.search import Backend, Searcher, SearchResult, result_json
-from app.gateway.upstream import Upstream
+from app.gateway.upstream import Fleet, Upstream
 from app.generation.manifest import Manifest
 from app.generation.routing import Router
 from app.service.application import Application
@@ -62,6 +62,17 @@ def load_searcher(directory: Path, config: GatewayConfig, backend: Backend) -> S
     return searcher
 
 
+def fleet_of(config: GatewayConfig) -> Fleet:
+    """Where encoder and shards are asked."""
+    return Fleet(
+        config.encoder_url,
+        config.shard_urls,
+        config.encoder_replicas,
+        config.shard_replicas,
+        config.patience,
+    )
+
+
 def create_app(config: GatewayConfig, backend: Backend | None = None) -> Application:
     """Build the service and load its routers.
 
@@ -72,7 +83,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
     Raises: GenerationError when the current generation cannot be routed, ConfigError when the API
         keys cannot be read.
     """
-    fleet = backend or Upstream(Connections(CONNECT_SECONDS), config.encoder_url, config.shard_urls)
+    fleet = backend or Upstream(Connections(CONNECT_SECONDS), fleet_of(config))
     generations = Generations(
         config.links, lambda directory: load_searcher(directory, config, fleet)
     )
@@ -93,7 +104,10 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
         }
 
     app = new_service("gateway", config, lifecycle, describe)
-    counts = GatewayMetrics(app.extensions["askfleet.metrics"].registry)
+    registry = app.extensions["askfleet.metrics"].registry
+    counts = GatewayMetrics(registry)
+    if isinstance(fleet, Upstream):
+        registry.register(Links(fleet.replicas()))
     document = API_DOCUMENT.read_bytes()
     threads = Threads(LOADING_THREADS, "load")
     keys = None if config.api_keys is None else ApiKeys.read(config.api_keys, config.edges)

@@ -1,9 +1,15 @@
-"""What a gateway tells Prometheus beside its requests: fan-out, partial answers, its memory."""
+"""What a gateway tells Prometheus beside its requests: fan-out, partial answers, memory, links."""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from collections.abc import Iterable, Mapping
 
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from app.gateway.replicas import Replicas
 from app.gateway.search import SearchResult
 
 FAN_OUT = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)
@@ -48,3 +54,31 @@ class GatewayMetrics:
                 self._partial.inc()
             for shard in query.missing:
                 self._missing.labels(shard).inc()
+
+
+class Links(Collector):
+    """Which replicas are linked, and how many short requests went over links; by pool.
+
+    Args:
+        pools: the replicas of each.
+    """
+
+    def __init__(self, pools: Mapping[str, Replicas]) -> None:
+        self._pools = pools
+
+    def collect(self) -> Iterable[Metric]:
+        """The families of the moment."""
+        linked = GaugeMetricFamily(
+            "askfleet_gateway_links", "Replicas that are linked now.", labels=["pool"]
+        )
+        calls = CounterMetricFamily(
+            "askfleet_gateway_calls",
+            "Short requests, by the way they went: over a link, or through the pool of nginx.",
+            labels=["pool", "way"],
+        )
+        for name, replicas in self._pools.items():
+            linked.add_metric([name], replicas.linked())
+            calls.add_metric([name, "link"], replicas.answered)
+            calls.add_metric([name, "pool"], replicas.left_to_pool)
+        yield linked
+        yield calls

@@ -1,9 +1,14 @@
-"""What the gateway asks of encoder and shards, in batches, through the pools that nginx keeps."""
+"""What the gateway asks of encoder and shards, in batches.
+
+Short questions go straight to a replica, in frames (replicas.py). What is long, and what found no
+answer so, goes through the pools that nginx keeps (pools.py).
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from typing import Any
@@ -16,7 +21,9 @@ from app.gateway.batches import Batches
 from app.gateway.call import Call, UpstreamError
 from app.gateway.connections import Transport
 from app.gateway.pools import Pools
-from app.wire import MODEL_HEADER, type_f32, vectors_to_bytes
+from app.gateway.replicas import NoLinkError, Replicas
+from app.wire import MODEL_HEADER, REQUEST_ID_HEADER, type_f32, vectors_to_bytes
+from app.wire.frames import Encode, Search
 
 # What a replica answers in milliseconds: where it says nothing, nginx soon asks another. What is
 # longer goes alone, so that nothing short waits for it.
@@ -50,54 +57,84 @@ _Hits = list[list[ShardHit]]
 # (model, dim); (generation, model, k): what must be the same for all of one request.
 _EncodeKey = tuple[str, int]
 _SearchKey = tuple[str, str, int]
-# Texts as a list in JSON, and how many.
-_Texts = tuple[bytes, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Where encoder and shards are asked: their pools' base URLs, and host:port of each replica.
+
+    ``patience``: seconds in which one of several replicas answers a short question.
+    """
+
+    encoder_url: str
+    shard_urls: tuple[str, ...]
+    encoder_replicas: tuple[str, ...] = ()
+    shard_replicas: tuple[tuple[str, ...], ...] = ()
+    patience: float = 0.6
 
 
 class Upstream:
-    """The encoder pool and the shard pools, by HTTP."""
+    """The encoder and the shards."""
 
-    def __init__(self, transport: Transport, encoder_url: str, shard_urls: tuple[str, ...]) -> None:
+    def __init__(self, transport: Transport, fleet: Fleet) -> None:
         self._pools = Pools(transport)
-        self._encoder_url = encoder_url
-        self._shard_urls = shard_urls
-        self._encoder: Batches[_EncodeKey, _Texts, NDArray[np.float32]] = Batches(
-            self._encode, partial(self._pools.at_once, encoder_url)
-        )
-        self._shards: list[Batches[_SearchKey, NDArray[np.float32], _Hits]] = [
-            Batches(partial(self._search, shard), partial(self._pools.at_once, url))
-            for shard, url in enumerate(shard_urls)
+        self._fleet = fleet
+        links = fleet.shard_replicas or ((),) * len(fleet.shard_urls)
+        self._encoders = Replicas("encoder", fleet.encoder_replicas, fleet.patience)
+        self._shards = [
+            Replicas(f"shard {shard}", addresses, fleet.patience)
+            for shard, addresses in enumerate(links)
         ]
+        self._to_encode: Batches[_EncodeKey, tuple[str, ...], NDArray[np.float32]] = Batches(
+            self._encode, partial(self._at_once, self._encoders, fleet.encoder_url)
+        )
+        self._to_search: list[Batches[_SearchKey, NDArray[np.float32], _Hits]] = [
+            Batches(partial(self._search, shard), partial(self._at_once, self._shards[shard], url))
+            for shard, url in enumerate(fleet.shard_urls)
+        ]
+
+    def replicas(self) -> dict[str, Replicas]:
+        """The replicas of each pool, by the service's name."""
+        named = {"encoder": self._encoders}
+        return named | {f"shard-{shard}": one for shard, one in enumerate(self._shards)}
+
+    def _at_once(self, replicas: Replicas, pool: str) -> int:
+        return replicas.at_once() or self._pools.at_once(pool)
 
     async def encode(
         self, texts: tuple[str, ...], model: str, dim: int, call: Call
     ) -> NDArray[np.float32]:
         """Vectors (n, dim) of the texts by exactly this model; raises UpstreamError."""
-        key, asked = (model, dim), (msgspec.json.encode(texts), len(texts))
-        size = len(asked[0])
+        size = len(msgspec.json.encode(texts))
         if size > QUICK_BYTES:
-            return (await self._encode(key, [asked], call, quick=False))[0]
-        return await self._encoder.ask(key, asked, len(texts), size, call)
+            return (await self._encode_by_pool((model, dim), [texts], call, quick=False))[0]
+        return await self._to_encode.ask((model, dim), texts, len(texts), size, call)
 
     async def _encode(
-        self, key: _EncodeKey, asked: Sequence[_Texts], call: Call, *, quick: bool = True
+        self, key: _EncodeKey, asked: Sequence[tuple[str, ...]], call: Call
     ) -> list[NDArray[np.float32]]:
         model, dim = key
-        body = b'{"texts":[%s]}' % b",".join(texts[1:-1] for texts, _ in asked)
+        texts = [text for several in asked for text in several]
+        ids = call.headers.get(REQUEST_ID_HEADER, "")
+        try:
+            answer = await self._encoders.ask(
+                lambda left: Encode(model, round(left * 1000), ids, texts), call
+            )
+        except NoLinkError:
+            return await self._encode_by_pool(key, asked, call, quick=True)
+        return _vectors(answer.body, [len(several) for several in asked], dim)
+
+    async def _encode_by_pool(
+        self, key: _EncodeKey, asked: Sequence[tuple[str, ...]], call: Call, *, quick: bool
+    ) -> list[NDArray[np.float32]]:
+        model, dim = key
+        body = msgspec.json.encode({"texts": [text for several in asked for text in several]})
         target = f"/encode?model={model}"
-        answer = await self._pools.ask(self._encoder_url, target, body, call, quick=quick)
+        url = self._fleet.encoder_url
+        answer = await self._pools.ask(url, target, body, call, quick=quick)
         if answer.headers.get(_MODEL, "") != model:
             raise UpstreamError(f"the encoder answered with another model than {model}")
-        counts = [count for _, count in asked]
-        shape = (sum(counts), dim)
-        if len(answer.body) != math.prod(shape) * type_f32.itemsize:
-            raise UpstreamError(
-                f"the encoder answered with {len(answer.body)} bytes, not {shape} floats"
-            )
-        vectors = np.frombuffer(answer.body, dtype=type_f32).reshape(shape)
-        if not np.isfinite(vectors).all():
-            raise UpstreamError("the encoder answered with a value that is not finite")
-        return _split(vectors, counts)
+        return _vectors(answer.body, [len(several) for several in asked], dim)
 
     async def search(
         self,
@@ -111,38 +148,63 @@ class Upstream:
         """One shard's hits per question (n, dim) in exactly this generation."""
         key = (generation, model, k)
         if len(queries) > QUICK_QUESTIONS:
-            return (await self._search(shard, key, [queries], call, quick=False))[0]
-        return await self._shards[shard].ask(key, queries, len(queries), 0, call)
+            return (await self._search_by_pool(shard, key, [queries], call, quick=False))[0]
+        return await self._to_search[shard].ask(key, queries, len(queries), 0, call)
 
     async def _search(
+        self, shard: int, key: _SearchKey, asked: Sequence[NDArray[np.float32]], call: Call
+    ) -> list[_Hits]:
+        generation, model, k = key
+        sent = b"".join(map(vectors_to_bytes, asked))
+        ids = call.headers.get(REQUEST_ID_HEADER, "")
+        question = Search(generation, model, k, ids, sent)
+        try:
+            answer = await self._shards[shard].ask(lambda _: question, call)
+        except NoLinkError:
+            return await self._search_by_pool(shard, key, asked, call, quick=True)
+        return _hits(answer.body, shard, generation, [len(queries) for queries in asked])
+
+    async def _search_by_pool(
         self,
         shard: int,
         key: _SearchKey,
         asked: Sequence[NDArray[np.float32]],
         call: Call,
         *,
-        quick: bool = True,
+        quick: bool,
     ) -> list[_Hits]:
         generation, model, k = key
         call = Call(call.ends, {**call.headers, MODEL_HEADER: model})
         target = f"/search?generation={generation}&k={k}"
         sent = b"".join(map(vectors_to_bytes, asked))
-        found = await self._pools.ask(self._shard_urls[shard], target, sent, call, quick=quick)
-        try:
-            answer = _SHARD_ANSWER.decode(found.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UpstreamError(f"shard {shard}: unreadable answer: {error}") from error
-        counts = [len(queries) for queries in asked]
-        if (answer.generation, answer.shard, len(answer.results)) != (
-            generation,
-            shard,
-            sum(counts),
-        ):
-            raise UpstreamError(
-                f"asked shard {shard} of {generation}, answered by {answer.shard} "
-                f"of {answer.generation}"
-            )
-        return _split(answer.results, counts)
+        url = self._fleet.shard_urls[shard]
+        answer = await self._pools.ask(url, target, sent, call, quick=quick)
+        return _hits(answer.body, shard, generation, [len(queries) for queries in asked])
+
+
+def _vectors(body: bytes, counts: Sequence[int], dim: int) -> list[NDArray[np.float32]]:
+    """An encoder's answer, as so many vectors for each question; raises UpstreamError."""
+    shape = (sum(counts), dim)
+    if len(body) != math.prod(shape) * type_f32.itemsize:
+        raise UpstreamError(f"the encoder answered with {len(body)} bytes, not {shape} floats")
+    vectors = np.frombuffer(body, dtype=type_f32).reshape(shape)
+    if not np.isfinite(vectors).all():
+        raise UpstreamError("the encoder answered with a value that is not finite")
+    return _split(vectors, counts)
+
+
+def _hits(body: bytes, shard: int, generation: str, counts: Sequence[int]) -> list[_Hits]:
+    """A shard's answer, as so many lists of hits for each request; raises UpstreamError."""
+    try:
+        answer = _SHARD_ANSWER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UpstreamError(f"shard {shard}: unreadable answer: {error}") from error
+    if (answer.generation, answer.shard, len(answer.results)) != (generation, shard, sum(counts)):
+        raise UpstreamError(
+            f"asked shard {shard} of {generation}, answered by {answer.shard} "
+            f"of {answer.generation}"
+        )
+    return _split(answer.results, counts)
 
 
 def _split(whole: Any, counts: Sequence[int]) -> list[Any]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from flask import Flask
 
 from app.errors import ProblemError
 from app.service import flask_bridge, observe
 from app.service.breaker import Breaker
+from app.service.calls import Calls, Way
 from app.service.health import HEALTH_PATHS, check_gate
 from app.service.lifecycle import Lifecycle
 from app.service.logs import request_id
@@ -39,6 +41,7 @@ class Application:
         flask: answers what is no hot route; made by ``health.new_service``.
         routes: path -> method -> who answers. HEAD is GET without its body, which gunicorn drops.
         admit: lets a request in, or raises ProblemError.
+        ways: type of a question -> who answers it, where it comes in frames.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Application:
         flask: Flask,
         routes: Mapping[str, Mapping[str, Handler]],
         admit: Callable[[Request], None] = lambda _: None,
+        ways: Mapping[Any, Way] | None = None,
     ) -> None:
         self.lifecycle: Lifecycle = flask.extensions["askfleet.lifecycle"]
         self._metrics: Metrics = flask.extensions["askfleet.metrics"]
@@ -59,6 +63,7 @@ class Application:
         # What may be a label; any other path is "other", for callers can make them up.
         self._paths = frozenset(self.routes())
         self._threads = Threads(FLASK_THREADS, "flask")
+        self.calls = Calls(self._name, self.lifecycle, self._metrics, ways or {})
 
     @property
     def breaker(self) -> Breaker:

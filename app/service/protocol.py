@@ -8,13 +8,24 @@ from typing import Any
 
 from gunicorn.asgi import parser, protocol
 
+from app.errors import ProblemError
+from app.service.frames import Frames
+from app.wire import frames
+
 # A question in a URL may be plain UTF-8, as curl sends what is typed; gunicorn takes ASCII only.
 # That is its parser in Python, which the settings name: the one in C cannot be told.
 parser.RFC9112_TARGET_INVALID = re.compile(rb"[\x00-\x20\x7f]")
 
 
+_UPGRADE = (b"upgrade", frames.PROTOCOL.encode("ascii"))
+
+
 class _ChunkedError(Exception):
     """The body comes in chunks."""
+
+
+class _SwitchError(Exception):
+    """The caller wants to go on in frames."""
 
 
 class Protocol(protocol.ASGIProtocol):  # type: ignore[misc]  # gunicorn has no types
@@ -66,16 +77,40 @@ class Protocol(protocol.ASGIProtocol):  # type: ignore[misc]  # gunicorn has no 
             raise _ChunkedError
         if not self._callback_parser.path.startswith(b"/"):
             raise parser.InvalidRequestLine("the path of a request begins with a slash")
+        if self._callback_parser.path == frames.PATH.encode("ascii"):
+            raise _SwitchError
         return bool(super()._on_headers_complete())
 
     def _feed_callback_parser(self, data: bytes) -> bool:
         try:
             return bool(super()._feed_callback_parser(data))
+        except _SwitchError:
+            return self._switch()
         except _ChunkedError:
             detail = "send the body with a Content-Length, not in chunks"
             self._send_error_response(411, detail)
         except ValueError:  # a length of more digits than Python makes a number of
             self._send_error_response(400, "Invalid Content-Length value")
+        self._close_transport()
+        return False
+
+    def _switch(self) -> bool:
+        """Go on in frames, where this service is asked so, and answers now."""
+        calls = self.worker.asgi.calls
+        if not calls.served or _UPGRADE not in self._callback_parser.headers:
+            detail = f"this path is for Upgrade: {frames.PROTOCOL}"
+            self._send_error_response(404, detail)
+        else:
+            try:
+                calls.check()
+            except ProblemError as error:
+                self._send_error_response(error.status, error.detail)
+            else:
+                transport = self.transport
+                self.connection_lost(None)  # what HTTP has for it ends
+                self._request_ready.set()
+                Frames(self.worker.connections, calls.answer).switch(transport)
+                return False
         self._close_transport()
         return False
 

@@ -114,9 +114,11 @@ class Request:
         return body
 
     def check_waits(self) -> None:
-        """Raise ProblemError 408 when nobody waits for the answer any more.
+        """Raise ProblemError 408 when nobody waits for the answer any more."""
+        check_waits(self.gone)
 
-        Work for nobody is what overload can do without.
-        """
-        if self.gone():
-            raise ProblemError(408, "caller_gone", "the caller has closed its connection")
+
+def check_waits(gone: Callable[[], bool]) -> None:
+    """Raise ProblemError 408 when the caller has gone: overload can do without its work."""
+    if gone():
+        raise ProblemError(408, "caller_gone", "the caller has closed its connection")

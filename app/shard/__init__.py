@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from prometheus_client import Counter
@@ -15,12 +16,15 @@ from app.generation.shard_part import ShardPart
 from app.generation.store import served
 from app.service.application import Application
 from app.service.breaker import Breaker
+from app.service.calls import Way
 from app.service.health import broken, new_service
 from app.service.lifecycle import Lifecycle
-from app.service.request import Answer, Request
+from app.service.request import Answer as HttpAnswer
+from app.service.request import Request, check_waits
 from app.service.threads import Threads
 from app.shard.answer import answer_body
 from app.wire import MODEL_HEADER, SLOTS_HEADER, type_f32, vectors_from_bytes
+from app.wire.frames import Answer, Search
 
 log = logging.getLogger(__name__)
 
@@ -91,54 +95,63 @@ def create_app(config: ShardConfig) -> Application:
     slots = min(config.threads, len(os.sched_getaffinity(0)))
     pace = dict.fromkeys(by_id, 0.0)  # seconds that a vector takes of late, by generation
 
-    async def search(request: Request) -> Answer:
-        args = request.args()
-        part = by_id.get(wanted := args.get("generation", ""))
+    def find(asked: Search, gone: Callable[[], bool]) -> Answer | Awaitable[Answer]:
+        part = by_id.get(asked.generation)
         if part is None:
             raise ProblemError(
                 409,
                 "generation_not_loaded",
-                f"{config.unit} serves {', '.join(by_id)}, not generation {wanted!r}",
+                f"{config.unit} serves {', '.join(by_id)}, not generation {asked.generation!r}",
                 field="generation",
             )
         model = part.manifest.model
-        asked_by = request.header(MODEL_HEADER.lower())
-        if asked_by != model.fingerprint:
+        if asked.model != model.fingerprint:
             raise ProblemError(
                 409,
                 "model_mismatch",
-                f"generation {wanted} was made by model {model.fingerprint}, the question by "
-                f"{asked_by or None}",
+                f"generation {asked.generation} was made by model {model.fingerprint}, the "
+                f"question by {asked.model or None}",
             )
-        queries = vectors_from_bytes(await request.body(limit), model.dim)
+        queries = vectors_from_bytes(asked.vectors, model.dim)
         if len(queries) > MAX_VECTORS:
             raise ProblemError(413, "too_many", f"more than {MAX_VECTORS} vectors in one request")
-        k = _whole(args.get("k", ""))
-        if not 1 <= k <= MAX_K:
+        if not 1 <= asked.k <= MAX_K:
             raise ProblemError(400, "bad_k", f"k must be 1 to {MAX_K}", field="k")
-
-        inline = pace[wanted] * len(queries) <= INLINE
+        inline = pace[asked.generation] * len(queries) <= INLINE
 
         def answer() -> Answer:
-            request.check_waits()
+            check_waits(gone)
             begun = time.perf_counter()
             try:
-                hits = part.search(queries, k)
+                hits = part.search(queries, asked.k)
             except GenerationError as error:
-                breaker.damaged(str(error), lambda: part.search(queries, k))
+                breaker.damaged(str(error), lambda: part.search(queries, asked.k))
                 raise broken("shard") from error
             spent = (time.perf_counter() - begun) / len(queries)
-            pace[wanted] += (spent - pace[wanted]) / 8
+            pace[asked.generation] += (spent - pace[asked.generation]) / 8
             searches.inc(len(queries))
             # One at a time where it is done inline, so that what waits comes together.
-            told = ((SLOTS_HEADER, "1" if inline else str(slots)),)
-            body = answer_body(part.manifest.id, config.shard, hits)
-            return Answer(body, headers=told)
+            body = answer_body(asked.generation, config.shard, hits)
+            return Answer(1 if inline else slots, body)
 
-        return answer() if inline else await threads.run(answer)
+        return answer() if inline else threads.run(answer)
+
+    async def search(request: Request) -> HttpAnswer:
+        args = request.args()
+        asked = Search(
+            args.get("generation", ""),
+            request.header(MODEL_HEADER.lower()),
+            _whole(args.get("k", "")),
+            "",
+            await request.body(limit),
+        )
+        found = find(asked, request.gone)
+        answer = found if isinstance(found, Answer) else await found
+        return HttpAnswer(answer.body, headers=((SLOTS_HEADER, str(answer.slots)),))
 
     lifecycle.mark_ready()
-    return Application(app, {"/search": {"POST": search}})
+    ways = {Search: Way("/search", find)}
+    return Application(app, {"/search": {"POST": search}}, ways=ways)
 
 
 def _whole(text: str) -> int:

@@ -68,6 +68,20 @@ def test_a_service_accepts_who_uses_it(specs: Any, host: str, wanted: dict[str, 
     assert {one["name"]: one["port"] for one in accepts} == ports
 
 
+def test_gateways_call_the_replicas_and_others_call_nobody(specs: Any) -> None:
+    hosts = {**HOSTS, "encoder-1": {"askfleet_address": "2001:db8:0::21"}}
+    fleet = topology.askfleet_topology(GROUPS, hosts, specs)
+    first, second = firewall.askfleet_calls(fleet, "gateway-1")
+    assert (first["user"], first["family"]) == ("askfleet-gateway", "ip")
+    assert first["replicas"] == [
+        "192.0.2.11 . 7100", "192.0.2.31 . 7200", "192.0.2.31 . 7201", "192.0.2.32 . 7202",
+        "192.0.2.32 . 7203",
+    ]  # fmt: skip
+    assert (second["family"], second["replicas"]) == ("ip6", ["2001:db8::21 . 7100"])
+    for host in ("edge-1", "encoder-1", "shard-a", "watcher"):
+        assert firewall.askfleet_calls(fleet, host) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

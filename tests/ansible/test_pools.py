@@ -21,7 +21,7 @@ from scraped import Scraped
 
 from app.gateway.call import Call, UpstreamError
 from app.gateway.connections import Connections
-from app.gateway.upstream import Upstream
+from app.gateway.upstream import Fleet, Upstream
 
 MODEL, GENERATION = "0123456789abcdef", "20260101T000000Z-01234567"
 QUERIES = np.eye(2, 4, dtype=np.float32)
@@ -123,7 +123,7 @@ def edge_url(ports: dict[str, int]) -> str:
 
 def search(ports: dict[str, int], seconds: float = 10.0) -> list[list[object]]:
     pools = (f"http://127.0.0.1:{ports['pool']}",)
-    upstream = Blocking(Upstream(Connections(1.0), "http://no", pools))
+    upstream = Blocking(Upstream(Connections(1.0), Fleet("http://no", pools)))
     call = Call(time.monotonic() + seconds, {"X-Request-ID": "r-1"})
     return upstream.search(0, QUERIES, GENERATION, MODEL, 3, call)  # type: ignore[return-value]  # hits
 

@@ -213,3 +213,21 @@ def test_settings_are_those_of_the_service(gateway: Path, shard: Path) -> None:
         f"http://127.0.0.1:{6200 + i}" for i in range(4)
     ]
     assert told["ASKFLEET_HOST"] == "gateway-1"
+    assert len(told["ASKFLEET_ENCODER_REPLICAS"].split("|")) == 2
+    shards = [replicas.split("|") for replicas in told["ASKFLEET_SHARD_REPLICAS"].split(",")]
+    assert [len(replicas) for replicas in shards] == [2] * 4
+    assert {replica.rpartition(":")[2] for replica in shards[3]} == {"7203"}
+
+
+def test_a_gateway_may_call_the_replicas_and_others_nobody(gateway: Path, shard: Path) -> None:
+    def allowed(path: Path) -> list[str]:
+        lines = path.read_text().splitlines()
+        told = [line.partition("=")[2] for line in lines if line.startswith("IPAddressAllow=")]
+        return " ".join(told).split()
+
+    assert allowed(shard / "askfleet-shard@3.service") == ["localhost"]
+    assert allowed(gateway / "askfleet-gateway.service")[0] == "localhost"
+    settings = (gateway / "gateway.env").read_text().splitlines()
+    replicas = [line.partition("=")[2] for line in settings if "_REPLICAS=" in line]
+    called = {one.rpartition(":")[0] for one in ",".join(replicas).replace("|", ",").split(",")}
+    assert set(allowed(gateway / "askfleet-gateway.service")[1:]) == called

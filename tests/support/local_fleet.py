@@ -12,6 +12,7 @@ from small_generations import SmallGeneration, gateway_config, link, shard_confi
 from app.config import GatewayConfig
 from app.encoder import create_app as create_encoder
 from app.gateway import create_app as create_gateway
+from app.gateway import fleet_of
 from app.gateway.connections import Answer
 from app.gateway.upstream import Upstream
 from app.service.application import Application
@@ -79,7 +80,7 @@ def start_fleet(
         apps[f"shard-{shard}"] = create_shard(shard_config(links, shard))
     wires = Wires({name: Wire(app) for name, app in apps.items()})
     config = gateway_config(link(root / "gateway", generation.directory, older), count)
-    gateway = create_gateway(config, Upstream(wires, config.encoder_url, config.shard_urls))
+    gateway = create_gateway(config, Upstream(wires, fleet_of(config)))
     return LocalFleet(
         generation,
         config,

@@ -50,6 +50,34 @@ def askfleet_accepts(
     return found
 
 
+def askfleet_calls(topology: Mapping[str, Any], host: str) -> list[dict[str, Any]]:
+    """Say whom the services of a host call on other hosts: a gateway calls the replicas.
+
+    Args:
+        topology: What `askfleet_topology` returns.
+        host: Whose rules they are.
+
+    Returns:
+        Per family of addresses `user`, `family` (ip or ip6) and `replicas`, each as nftables
+        writes an address with a port; a replica that is named by a host name is left out.
+    """
+    found = []
+    for service in topology["hosts"].get(host, {}).get("services", []):
+        if service["kind"] != "gateway":
+            continue
+        replicas = [service["encoder_replicas"], *service["shard_replicas"]]
+        ends = sorted({one.rpartition(":")[::2] for pool in replicas for one in pool})
+        for family, version in (("ip", 4), ("ip6", 6)):
+            written = [
+                f"{address.strip('[]')} . {port}"
+                for address, port in ends
+                if _version(address.strip("[]")) == version
+            ]
+            if written:
+                found.append({"user": service["user"], "family": family, "replicas": written})
+    return found
+
+
 def askfleet_firewall_errors(groups: Groups, hostvars: Mapping[str, Settings]) -> list[str]:
     """Name what the rules cannot be made of: host names, controllers that are no networks.
 
@@ -92,6 +120,14 @@ def askfleet_family(networks: Iterable[str], version: int) -> list[str]:
     return [one for one in networks if ipaddress.ip_network(one).version == version]
 
 
+def _version(address: str) -> int | None:
+    """4 or 6; None for a host name."""
+    try:
+        return ipaddress.ip_address(address).version
+    except ValueError:
+        return None
+
+
 def _is_on(variables: Settings) -> bool:
     return str(variables.get("askfleet_firewall", True)).lower() in {"true", "yes", "1", "on"}
 
@@ -119,6 +155,7 @@ class FilterModule:
         """Return the filters by the name templates call them."""
         return {
             "askfleet_accepts": askfleet_accepts,
+            "askfleet_calls": askfleet_calls,
             "askfleet_firewall_errors": askfleet_firewall_errors,
             "askfleet_sources": askfleet_sources,
             "askfleet_family": askfleet_family,

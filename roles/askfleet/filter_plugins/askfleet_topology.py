@@ -103,7 +103,8 @@ def askfleet_topology(
         A service has `name`, `unit`, `kind`, `user` (whom it runs as), `shard` and `part` (its
         directory in a generation; None but for shards), `port`, `listen` (address:port of each
         socket), `url` (on the host itself), `stand_ins` (URLs of its other replicas), `links`,
-        `drain_file` and, for gateways, `encoder_url` and `shard_urls`.
+        `drain_file` and, for gateways, `encoder_url` and `shard_urls` (pools on the host itself),
+        `encoder_replicas` and, per shard, `shard_replicas` (address:port of each).
     """
 
     def get(host: str, name: str) -> Any:
@@ -165,7 +166,12 @@ def askfleet_topology(
         if host in gateways:
             urls = [f"http://127.0.0.1:{pool['port']}" for pool in pools(host)]
             port = get(host, "gateway_port")
-            pooled = {"encoder_url": urls[0], "shard_urls": urls[1:]}
+            pooled = {
+                "encoder_url": urls[0],
+                "shard_urls": urls[1:],
+                "encoder_replicas": encoder["replicas"],
+                "shard_replicas": [shard["replicas"] for shard in shards],
+            }
             yield service(host, "gateway", port, **pooled)
 
     def pools(host: str) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from asgi_client import Blocking, run
 from app.errors import ProblemError
 from app.gateway.call import Call, NobodyError, UpstreamError, forwarded_headers
 from app.gateway.connections import Connections
-from app.gateway.upstream import Upstream
+from app.gateway.upstream import Fleet, Upstream
 from app.service.request import Request
 from app.wire import vectors_from_bytes, vectors_to_bytes
 
@@ -80,7 +80,7 @@ def server() -> Iterator[Pool]:
 
 @pytest.fixture
 def upstream(server: Pool) -> Blocking:
-    return Blocking(Upstream(Connections(1.0), server.url, (server.url, server.url)))
+    return Blocking(Upstream(Connections(1.0), Fleet(server.url, (server.url, server.url))))
 
 
 def call(seconds: float = 10.0) -> Call:
@@ -388,7 +388,7 @@ def test_nobody_there_is_an_upstream_error(server: Pool) -> None:
     url = server.url
     server.server_close()
     with pytest.raises(UpstreamError, match=r"Connection(Refused|Reset)Error"):
-        Blocking(Upstream(Connections(1.0), url, ())).encode(("a",), MODEL, 4, call())
+        Blocking(Upstream(Connections(1.0), Fleet(url, ()))).encode(("a",), MODEL, 4, call())
 
 
 def test_an_answer_too_late_is_a_spent_deadline(server: Pool, upstream: Blocking) -> None:
@@ -498,7 +498,7 @@ def test_what_is_no_whole_answer_is_an_error(answer: bytes) -> None:
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(UpstreamError, match=r"Connection(Reset)?Error"):
-            Blocking(Upstream(Connections(1.0), url, ())).encode(("a",), MODEL, 4, call())
+            Blocking(Upstream(Connections(1.0), Fleet(url, ()))).encode(("a",), MODEL, 4, call())
         thread.join()
 
 
