@@ -39,7 +39,7 @@ def make_canaries(
             found.append(layout.stored[shard][hits.rows[0][real]])
             scores.append(hits.scores[0][real])
         all_found, all_scores = np.concatenate(found), np.concatenate(scores)
-        best = merge(layout.numbers[all_found], all_scores, K)
+        best = merge(layout.numbers[all_found].tolist(), all_scores.tolist(), K)
         documents = rows.get(all_found[best].tolist())
         canaries.append(
             Canary(

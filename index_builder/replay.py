@@ -47,7 +47,7 @@ class Replay:
                 found[place] += hits
         answers = []
         for hits in found:
-            ordinals = np.array([hit.row.ordinal for hit in hits], dtype=np.int64)
-            scores = np.array([hit.score for hit in hits], dtype=np.float32)
+            ordinals = [hit.row.ordinal for hit in hits]
+            scores = [hit.score for hit in hits]
             answers.append([hits[at] for at in merge(ordinals, scores, k)])
         return Replayed(answers, float(asked.sum(axis=1).mean()))

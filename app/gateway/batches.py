@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -65,8 +66,11 @@ class Batches(Generic[K, Q, A]):
         self._under_way: set[asyncio.Task[None]] = set()
         self._scheduled = False
 
-    async def ask(self, key: K, asked: Q, items: int, size: int, call: Call) -> A:
+    def ask(self, key: K, asked: Q, items: int, size: int, call: Call) -> asyncio.Future[A]:
         """The answer to one question, which has its own deadline whatever it is sent with.
+
+        A future, not a coroutine: a task for each shard of each question would cost as much as
+        sending it.
 
         Args:
             key: what must be the same for all of a batch.
@@ -75,20 +79,21 @@ class Batches(Generic[K, Q, A]):
             size: of its texts, in bytes.
             call: its deadline and headers.
 
-        Raises: what ``send`` raises; ProblemError 504 when its time is up.
+        The future has what ``send`` raises, or ProblemError 504 when its time is up.
         """
         loop = asyncio.get_running_loop()
         member = _Member(asked, items, size, call, loop.create_future())
-        ends = loop.call_later(call.left(), member.fail, spent())
+        left = call.ends - time.monotonic()
+        if left <= 0:
+            member.fail(spent())
+            return member.answer
+        ends = loop.call_later(left, member.fail, spent())
+        member.answer.add_done_callback(lambda _: ends.cancel())
         self._waiting.setdefault(key, deque()).append(member)
         if not self._scheduled:  # what comes in the same turn of the loop goes together
             self._scheduled = True
             loop.call_soon(self._start)
-        try:
-            answer: A = await member.answer
-        finally:
-            ends.cancel()
-        return answer
+        return member.answer
 
     def _start(self) -> None:
         self._scheduled = False

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from app.service.refusal import refusal_status
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 class Backend(Protocol):
     """What a search needs of the fleet; ``Upstream`` over HTTP, a fake in tests."""
@@ -34,7 +36,7 @@ class Backend(Protocol):
     ) -> NDArray[np.float32]:
         """Vectors (n, dim)."""
 
-    async def search(
+    def search(
         self,
         shard: int,
         queries: NDArray[np.float32],
@@ -42,8 +44,8 @@ class Backend(Protocol):
         model: str,
         k: int,
         call: Call,
-    ) -> list[list[ShardHit]]:
-        """Hits per question."""
+    ) -> Awaitable[list[list[ShardHit]]]:
+        """Hits per question, on their way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +162,13 @@ class Searcher:
         shards = np.flatnonzero(asked.any(axis=0)).tolist()
         places = {shard: np.flatnonzero(asked[:, shard]) for shard in shards}
 
-        def ask(shard: int) -> Coroutine[Any, Any, list[list[ShardHit]]]:
+        def ask(shard: int) -> asyncio.Future[list[list[ShardHit]]]:
             wanted = vectors[places[shard]]
             model = self.manifest.model.fingerprint
-            return self._backend.search(shard, wanted, self.manifest.id, model, k, call)
+            found = self._backend.search(shard, wanted, self.manifest.id, model, k, call)
+            return asyncio.ensure_future(found)
 
-        found = await asyncio.gather(*map(ask, shards), return_exceptions=True)
+        found = await _all([ask(shard) for shard in shards])
         answers: dict[int, dict[int, list[ShardHit]] | None] = {}
         spent: ProblemError | None = None
         for shard, hits in zip(shards, found, strict=True):
@@ -182,6 +185,21 @@ class Searcher:
         if spent and not any(answer is not None for answer in answers.values()):
             raise spent
         return answers
+
+
+async def _all(under_way: Sequence[asyncio.Future[T]]) -> list[T | BaseException]:
+    """The result or the exception of each, in order; none goes on when this is cancelled."""
+    found: list[T | BaseException] = []
+    try:
+        for one in under_way:
+            try:
+                found.append(await one)
+            except Exception as error:
+                found.append(error)
+    finally:
+        for one in under_way:
+            one.cancel()
+    return found
 
 
 def _pools_unavailable() -> ProblemError:
@@ -215,8 +233,8 @@ def _merged(
             missing.append(shard)
         else:
             hits += answer[place]
-    ordinals = np.fromiter((hit.ordinal for hit in hits), np.int64, len(hits))
-    scores = np.fromiter((hit.score for hit in hits), np.float32, len(hits))
+    ordinals = [hit.ordinal for hit in hits]
+    scores = [hit.score for hit in hits]
     return QueryResult([hits[at] for at in merge(ordinals, scores, k)], asked, missing)
 
 

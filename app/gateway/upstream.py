@@ -7,7 +7,7 @@ answer so, goes through the pools that nginx keeps (pools.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
@@ -136,7 +136,7 @@ class Upstream:
             raise UpstreamError(f"the encoder answered with another model than {model}")
         return _vectors(answer.body, [len(several) for several in asked], dim)
 
-    async def search(
+    def search(
         self,
         shard: int,
         queries: NDArray[np.float32],
@@ -144,12 +144,12 @@ class Upstream:
         model: str,
         k: int,
         call: Call,
-    ) -> _Hits:
+    ) -> Awaitable[_Hits]:
         """One shard's hits per question (n, dim) in exactly this generation."""
         key = (generation, model, k)
         if len(queries) > QUICK_QUESTIONS:
-            return (await self._search_by_pool(shard, key, [queries], call, quick=False))[0]
-        return await self._to_search[shard].ask(key, queries, len(queries), 0, call)
+            return self._search_alone(shard, key, queries, call)
+        return self._to_search[shard].ask(key, queries, len(queries), 0, call)
 
     async def _search(
         self, shard: int, key: _SearchKey, asked: Sequence[NDArray[np.float32]], call: Call
@@ -163,6 +163,11 @@ class Upstream:
         except NoLinkError:
             return await self._search_by_pool(shard, key, asked, call, quick=True)
         return _hits(answer.body, shard, generation, [len(queries) for queries in asked])
+
+    async def _search_alone(
+        self, shard: int, key: _SearchKey, queries: NDArray[np.float32], call: Call
+    ) -> _Hits:
+        return (await self._search_by_pool(shard, key, [queries], call, quick=False))[0]
 
     async def _search_by_pool(
         self,

@@ -106,12 +106,27 @@ def transformer(
         weight, bias = weights[f"{called}.weight"].T, weights[f"{called}.bias"]
         return product(graph, name, value, weight, bias)
 
-    texts = graph.add("Shape", "mask", start=0, end=1)
-    length = graph.add("Shape", "mask", start=3, end=4)
-    by_head = graph.constant(np.array([3, heads, width], np.int64))
-    apart = graph.add("Concat", texts, length, by_head, axis=0)
-    together = graph.constant(np.array([-1, config.hidden_size], np.int64))
-    leading = graph.constant(np.array([0], np.int64))
+    # Rows of ``width`` numbers are picked by their index, into attention's order and back: that
+    # costs less than to transpose whole arrays.
+    def number(value: int | list[int]) -> str:
+        return graph.constant(np.array(value, np.int64))
+
+    texts, length = (graph.add("Shape", "mask", start=at, end=at + 1) for at in (0, 3))
+    each = graph.constant(np.arange(heads, dtype=np.int64)[:, None])
+    by_text = graph.add("Concat", texts, number([1]), length, axis=0)
+    by_row = number([-1, width])
+    together = number([-1, config.hidden_size])
+    slots = graph.add("Mul", graph.add("Reshape", "slots", by_text), number(3 * heads))
+    query_rows = graph.add("Add", slots, each)  # (texts, heads, length)
+    key_rows = graph.add("Add", query_rows, number(heads))
+    content_rows = graph.add("Add", query_rows, number(2 * heads))
+    text = graph.add("Div", "rows", length)
+    first_rows = graph.add("Mul", graph.add("Mul", text, length), number(heads - 1))
+    found_rows = graph.add(  # (tokens, heads)
+        "Add",
+        graph.add("Unsqueeze", graph.add("Add", first_rows, "rows"), number([1])),
+        graph.add("Mul", graph.constant(np.arange(heads, dtype=np.int64)), length),
+    )
 
     places = weights["embeddings.position_embeddings.weight"][first:]
     kind = weights["embeddings.token_type_embeddings.weight"][0]
@@ -127,16 +142,14 @@ def transformer(
         scaled = np.concatenate([three[0] * one, *three[1:]], axis=1)
         bias = np.concatenate([biases[0] * one, *biases[1:]])
         parts = product(graph, f"{layer}.attend", value, scaled, bias)
-        parts = graph.add("Reshape", graph.add("Gather", parts, "slots"), apart)
-        parts = graph.add("Transpose", parts, perm=[2, 0, 3, 1, 4])
+        parts = graph.add("Reshape", parts, by_row)
         query, key, content = (
-            graph.add("Squeeze", part, leading)
-            for part in graph.split("Split", 3, parts, axis=0, num_outputs=3)
+            graph.add("Gather", parts, rows) for rows in (query_rows, key_rows, content_rows)
         )
         scores = graph.add("FusedMatMul", query, key, domain=OWN, transB=1)
         scores = graph.add("Softmax", graph.add("Add", scores, "mask"), axis=-1)
-        found = graph.add("Transpose", graph.add("MatMul", scores, content), perm=[0, 2, 1, 3])
-        found = graph.add("Gather", graph.add("Reshape", found, together), "rows")
+        found = graph.add("Reshape", graph.add("MatMul", scores, content), by_row)
+        found = graph.add("Reshape", graph.add("Gather", found, found_rows), together)
         found = dense(found, f"{layer}.found", f"{inside}.attention.output.dense")
         value = norm(graph.add("Add", found, value), f"{inside}.attention.output.LayerNorm")
         wide = dense(value, f"{layer}.wide", f"{inside}.intermediate.dense")

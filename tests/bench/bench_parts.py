@@ -75,8 +75,8 @@ def searching(data: Data, generation: Path) -> dict[str, float]:
     part = ShardPart.open(generation, 0)
     vectors = open_engine(data.model).encode(data.questions[:200])
     random = np.random.default_rng(3)
-    ordinals = random.integers(0, len(data.ids), 2 * K)
-    scores = random.random(2 * K, dtype=np.float32)
+    ordinals = random.integers(0, len(data.ids), 2 * K).tolist()
+    scores = random.random(2 * K, dtype=np.float32).tolist()
     ids = np.arange(K)
     steps: dict[str, Step] = {
         "route": lambda i: router.probe(vectors[i % 200][None]),

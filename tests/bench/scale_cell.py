@@ -176,7 +176,7 @@ def answer(
         ]
     )
     scores = np.concatenate([hit.scores[0][there] for hit, there in zip(hits, real, strict=True)])
-    best = merge(found, scores, K)
+    best = merge(found.tolist(), scores.tolist(), K)
     return found[best].tolist(), len(shards), (start, routed, searched, time.thread_time())
 
 

@@ -25,13 +25,16 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class Blocking:
-    """An object whose coroutine functions can be called from a test that is not one."""
+    """An object whose methods that are to be awaited can be called from a test that cannot."""
 
     def __init__(self, whole: Any) -> None:
         self._whole = whole
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        return lambda *about, **more: run(getattr(self._whole, name)(*about, **more))
+        async def call(*about: Any, **more: Any) -> Any:
+            return await getattr(self._whole, name)(*about, **more)
+
+        return lambda *about, **more: run(call(*about, **more))
 
 
 class Client(werkzeug.test.Client):

@@ -18,11 +18,11 @@ def test_merge_ranks_by_score_then_ordinal_and_counts_copies_once(scored, shards
     held = [sorted(scored), *[sorted(shard & scored.keys()) for shard in shards]]
     ordinals = np.array([o for shard in held for o in shard], dtype=np.int64)
     scores = np.array([scored[o] for shard in held for o in shard], dtype=np.float32)
-    best = merge(ordinals, scores, k)
+    best = merge(ordinals.tolist(), scores.tolist(), k)
     expected = sorted(scored, key=lambda o: (-scored[o], o))[:k]
     assert ordinals[best].tolist() == expected
     assert np.allclose(scores[best], [scored[o] for o in expected])
 
 
 def test_merging_nothing_gives_nothing():
-    assert merge(np.array([], np.int64), np.array([], np.float32), 5).tolist() == []
+    assert merge([], [], 5) == []

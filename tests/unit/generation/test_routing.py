@@ -51,6 +51,14 @@ def routers(draw):
     return router, unit(rng, draw(st.integers(1, 5)), 8)
 
 
+@settings(max_examples=300, deadline=None)
+@given(routers())
+def test_a_question_alone_asks_what_it_asks_among_others(drawn):
+    router, queries = drawn
+    alone = [router.probe(query[None])[0].tolist() for query in queries]
+    assert alone == router.probe(np.concatenate([queries, queries]))[: len(queries)].tolist()
+
+
 @settings(max_examples=200, deadline=None)
 @given(routers())
 def test_auto_asks_what_the_definition_says(drawn):
