@@ -33,7 +33,7 @@ from app.service.health import new_service
 from app.service.lifecycle import Lifecycle
 from app.service.request import JSON, Answer, Request, json_answer
 from app.service.threads import Threads
-from app.wire import CANARY_HEADER, GENERATION_HEADER, REQUEST_ID_HEADER
+from app.wire import ASKED_HEADER, CANARY_HEADER, GENERATION_HEADER, REQUEST_ID_HEADER
 
 MAX_BODY = 1 << 20
 # A flip loads in one of them, canaries of another generation in the others.
@@ -123,7 +123,10 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
         settled = generations.settled()
         return await threads.run(generations.active) if settled is None else settled
 
-    async def run(request: Request, wanted: SearchRequest) -> tuple[Searcher, SearchResult]:
+    async def run(
+        request: Request, wanted: SearchRequest
+    ) -> tuple[Searcher, SearchResult, tuple[tuple[str, str], ...]]:
+        """Who answered, the answer, and headers for the edge's log."""
         searcher = await chosen(request)
         request.check_waits()
         call = Call(
@@ -132,10 +135,10 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
         )
         result = await searcher.search(wanted, call, remember=may_remember(request))
         counts.count(result)
-        return searcher, result
+        return searcher, result, ((ASKED_HEADER, " ".join(call.asked)),)
 
     async def search_answer(request: Request, wanted: SearchRequest) -> Answer:
-        searcher, result = await run(request, wanted)
+        searcher, result, headers = await run(request, wanted)
         return json_answer(
             {
                 "generation": searcher.manifest.id,
@@ -143,12 +146,13 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
                 "partial": any(query.missing for query in result.queries),
                 "queries": [result_json(query) for query in result.queries],
                 "timings_ms": result.timings,
-            }
+            },
+            headers,
         )
 
     async def process(request: Request) -> Answer:
         wanted = parse_process(await request.body(MAX_BODY))
-        searcher, result = await run(request, wanted)
+        searcher, result, headers = await run(request, wanted)
         matches = [query.hits[0].text if query.hits else None for query in result.queries]
         return json_answer(
             {
@@ -156,7 +160,8 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
                 "matches": matches,
                 "generation": searcher.manifest.id,
                 "partial": any(query.missing for query in result.queries),
-            }
+            },
+            headers,
         )
 
     async def search(request: Request) -> Answer:

@@ -130,6 +130,8 @@ class Batches(Generic[K, Q, A]):
         try:
             answers = await self._send(key, [member.asked for member in batch], call)
             for member, answer in zip(batch, answers, strict=True):
+                if member.call is not call:
+                    member.call.asked.extend(call.asked)
                 if not member.answer.done():
                     member.answer.set_result(answer)
         except (NobodyError, ProblemError) as error:

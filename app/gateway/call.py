@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.errors import ProblemError
 from app.service.request import Request
@@ -17,10 +17,15 @@ DEADLINE = "deadline"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What travels with every call of one question: when it must end, and its headers."""
+    """What travels with every call of one question: when it must end, and its headers.
+
+    ``asked`` grows with it: who answered, as ``shard-0=198.51.100.31:7200``. ``shard-0=pool`` is
+    one of the replicas behind nginx, whose log says which.
+    """
 
     ends: float
     headers: Mapping[str, str]
+    asked: list[str] = field(default_factory=list)
 
     def left(self) -> float:
         """Seconds left; raises ProblemError 504 when none are."""
@@ -35,7 +40,7 @@ class Call:
 
     def quick(self) -> Call:
         """The same, of what is answered in milliseconds."""
-        return Call(self.ends, {**self.headers, QUICK_HEADER: "1"})
+        return Call(self.ends, {**self.headers, QUICK_HEADER: "1"}, self.asked)
 
 
 def spent() -> ProblemError:

@@ -82,7 +82,7 @@ class Replicas:
     """Asks one pool's replicas.
 
     Args:
-        name: of the pool, for the log.
+        name: of the service, for the log.
         addresses: host:port of each replica; without any, every question goes by the pool.
         patience: how long one of several replicas may say nothing, in seconds.
         tls: how links are encrypted; None where they are not.
@@ -145,6 +145,7 @@ class Replicas:
             if isinstance(told, Answer):
                 replica.slots = max(told.slots, 1)
                 self.answered += 1
+                call.asked.append(f"{self._name}={replica.address}")
                 return told
             self._refused(replica, told)
         self.left_to_pool += 1

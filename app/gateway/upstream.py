@@ -82,7 +82,7 @@ class Upstream:
         links = fleet.shard_replicas or ((),) * len(fleet.shard_urls)
         self._encoders = Replicas("encoder", fleet.encoder_replicas, fleet.patience)
         self._shards = [
-            Replicas(f"shard {shard}", addresses, fleet.patience)
+            Replicas(f"shard-{shard}", addresses, fleet.patience)
             for shard, addresses in enumerate(links)
         ]
         self._to_encode: Batches[_EncodeKey, tuple[str, ...], NDArray[np.float32]] = Batches(
@@ -132,6 +132,7 @@ class Upstream:
         target = f"/encode?model={model}"
         url = self._fleet.encoder_url
         answer = await self._pools.ask(url, target, body, call, quick=quick)
+        call.asked.append("encoder=pool")
         if answer.headers.get(_MODEL, "") != model:
             raise UpstreamError(f"the encoder answered with another model than {model}")
         return _vectors(answer.body, [len(several) for several in asked], dim)
@@ -179,11 +180,12 @@ class Upstream:
         quick: bool,
     ) -> list[_Hits]:
         generation, model, k = key
-        call = Call(call.ends, {**call.headers, MODEL_HEADER: model})
+        call = Call(call.ends, {**call.headers, MODEL_HEADER: model}, call.asked)
         target = f"/search?generation={generation}&k={k}"
         sent = b"".join(map(vectors_to_bytes, asked))
         url = self._fleet.shard_urls[shard]
         answer = await self._pools.ask(url, target, sent, call, quick=quick)
+        call.asked.append(f"shard-{shard}=pool")
         return _hits(answer.body, shard, generation, [len(queries) for queries in asked])
 
 

@@ -17,6 +17,8 @@ SLOTS_HEADER = "Askfleet-Slots"
 TRIED_HEADER = "Askfleet-Tried"
 QUICK_HEADER = "Askfleet-Quick"
 REACHED_HEADER = "Askfleet-Reached"
+# Which replicas a gateway has asked: for the edge's log, which keeps it from users.
+ASKED_HEADER = "Askfleet-Asked"
 DEADLINE_HEADER = "Askfleet-Deadline-Ms"
 REQUEST_ID_HEADER = "X-Request-ID"
 # So many characters of ids reach the logs: those of a whole batch (app/gateway/batches.py).

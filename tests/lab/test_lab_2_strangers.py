@@ -109,16 +109,25 @@ def test_a_service_has_no_power(host, unit):
     assert init > 1
 
 
-def test_a_stolen_service_reaches_its_own_host_alone():
-    """As the gateway's user: the pools beside it, but no shard, and nothing outside."""
-    become = ["setpriv", "--reuid=askfleet-gateway", "--clear-groups"]
+def test_a_stolen_service_reaches_its_own_host_and_a_gateway_the_replicas():
+    """As the service's user: nothing else, on no host."""
+
+    def become(kind: str) -> list[str]:
+        return ["setpriv", f"--reuid=askfleet-{kind}", "--clear-groups"]
+
     ask = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}"]
 
-    def code(*command: str) -> str:
-        return run_on("gateway-1", *command, check=False)
+    def code(host: str, *command: str) -> str:
+        return run_on(host, *command, check=False)
 
-    shard = f"http://{address('shard-a')}:7200/livez"
-    assert code(*ask, shard) == "200"  # nginx, as root here, may
-    assert code(*become, *ask, shard) == "000"
-    assert code(*become, *ask, f"http://{CONTROLLER}:22") == "000"
-    assert code(*become, *ask, "http://127.0.0.1:6200/livez") == "200"
+    shard, encoder = f"http://{address('shard-a')}:7200", f"http://{address('encoder-1')}:7100"
+    gateway = f"http://{address('gateway-2')}:7000"
+    for replica in (shard, encoder):
+        assert code("gateway-1", *become("gateway"), *ask, f"{replica}/livez") == "200"
+    assert code("gateway-1", *become("gateway"), *ask, "http://127.0.0.1:6200/livez") == "200"
+    assert code("gateway-1", *ask, f"{gateway}/livez") == "200"  # root here may
+    for other in (gateway, f"http://{CONTROLLER}:22", f"http://{address('shard-a')}:22"):
+        assert code("gateway-1", *become("gateway"), *ask, f"{other}/livez") == "000", other
+    assert code("shard-b", *ask, f"{shard}/livez") == "200"
+    for other in (shard, encoder, gateway):
+        assert code("shard-b", *become("shard"), *ask, f"{other}/livez") == "000", other

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from lab_hosts import EDGES, HOSTS, run_on
+from lab_hosts import EDGES, HOSTS, address, run_on
 from lab_plays import PORT, URL
 from lab_prometheus import firing, values, wait
 
@@ -98,23 +98,36 @@ def test_metrics_are_not_public():
 
 
 def test_a_request_id_says_which_replicas_a_question_has_met():
-    """In the access logs of nginx: at the edge, and before each replica."""
+    """In the access log of the edge: the gateway, and the replicas that answered it."""
     name = f"lab-3b-{time.time_ns()}"
     asked = requests.get(
         f"{URL}/v1/search?q=who&probe=all&cache=0", headers={"X-Request-ID": name}, timeout=10
     )
     assert asked.headers["X-Request-ID"] == name
     log = ["grep", "--no-filename", name, "/var/log/nginx/access.log"]
-    wanted = {"edge", "encoder", *(f"shard-{number}" for number in range(4))}
+    wanted = {"encoder", *(f"shard-{number}" for number in range(4))}
 
-    def met() -> dict[str, str]:
-        """Server -> whom it asked; nginx writes its line when it has answered."""
+    def met() -> list[dict[str, str]]:
+        """What the edge logged, and nginx before replicas where the gateway had no link."""
         told = [run_on(host, *log, check=False) for host in {*EDGES, "gateway-1", "gateway-2"}]
-        lines = [json.loads(line) for line in "".join(told).splitlines()]
-        return {line["server"]: line["upstream"] for line in lines}
+        return [json.loads(line) for line in "".join(told).splitlines()]
 
-    wait(lambda: met().keys() == wanted, what=lambda: str(met()))
-    assert all(met().values())
+    wait(lambda: any(line["server"] == "edge" for line in met()), what=lambda: str(met()))
+    lines = met()
+    (edge,) = [line for line in lines if line["server"] == "edge"]
+    assert edge["upstream"]
+    answered = dict(one.split("=") for one in edge["asked"].split())
+    assert answered.keys() == wanted
+    through_pools = {line["server"]: line["upstream"] for line in lines if line is not edge}
+    assert through_pools.keys() == {name for name, who in answered.items() if who == "pool"}
+    for name, who in answered.items():
+        host, _, port = (through_pools.get(name) or who).rpartition(":")
+        unit = (
+            "askfleet-encoder" if name == "encoder" else name.replace("shard-", "askfleet-shard@")
+        )
+        assert host in {address(one) for one, (_, units) in HOSTS.items() if unit in units}
+        assert port == str(7100 if name == "encoder" else 7200 + int(name[-1]))
+    assert "Askfleet-Asked" not in asked.headers
 
 
 def test_a_request_id_comes_through_nginx_to_the_journal_of_a_shards_host():
