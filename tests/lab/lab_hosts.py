@@ -36,6 +36,11 @@ def kind_of(unit: str) -> str:
     return unit.removeprefix("askfleet-").partition("@")[0]
 
 
+def address(host: str) -> str:
+    """The host's own address."""
+    return f"{SUBNET}.{HOSTS[host][0]}"
+
+
 def root(host: str) -> Path:
     """The host's root directory; what is a tmpfs in the host (/run, /tmp) is not below it."""
     return STATE / "hosts" / host / "root"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_hosts import EDGES, HOSTS, NAMESPACE, host_processes, run_on, unit_properties
+from lab_hosts import EDGES, HOSTS, NAMESPACE, address, host_processes, run_on, unit_properties
 from lab_plays import NAME, SUBNET, play
 
 STRANGER = f"{SUBNET}.99"
@@ -16,10 +16,6 @@ CONTROLLER = f"{SUBNET}.1"
 SCAN = Path(__file__).with_name("lab_scan.py")
 PORTS = 65_535  # of TCP
 UNITS = [(host, unit) for host, (_, units) in HOSTS.items() for unit in units]
-
-
-def address(host: str) -> str:
-    return f"{SUBNET}.{HOSTS[host][0]}"
 
 
 @pytest.fixture(scope="module", autouse=True)
