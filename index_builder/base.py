@@ -126,17 +126,22 @@ class Base:
         """The kind of index for a shard that is to hold ``vectors`` (n, dim), and the base's own.
 
         The base's index is kept, trained and without its vectors, where it is of the kind that
-        the shard's new size and content ask for; otherwise it is None. A kind that was not
-        ``auto`` when the base was built stays.
+        the shard's new size and content ask for; otherwise it is None. With ``auto`` a kind that
+        ``auto`` did not choose for the base stays, and so does what an older builder's ``auto``
+        chose, as long as the shard's size asks for it: a small change is a small transfer.
         """
         info = self.manifest.shards[shard]
-        held = info.index_kind
-        if wanted == "auto" and not same_family(
-            held, kind_by_size(info.documents, vectors.shape[1])
-        ):
-            wanted = held
+        held, (count, dim) = info.index_kind, vectors.shape
+        if wanted == "auto" and info.documents:
+            rules = [
+                rule
+                for rule in ("auto", "before")
+                if same_family(held, kind_by_size(info.documents, dim, rule))
+            ]
+            if not rules or any(same_family(held, kind_by_size(count, dim, r)) for r in rules):
+                wanted = held
         kind = choose_kind(vectors, wanted)
-        if kind != held and not (wanted == "auto" and same_family(kind, held)):
+        if kind != held and not (wanted == "lean" and same_family(kind, held)):
             return kind, None
         index = faiss.read_index(str(self._directory / shard_dir(shard) / shard_index.NAME))
         index.reset()

@@ -85,7 +85,9 @@ def add_build(commands: Any) -> None:
     )
     shape = parser.add_argument_group("shape of the index")
     shape.add_argument(
-        "--index", default="auto", help="auto (by size), exact, or a FAISS factory string"
+        "--index",
+        default="auto",
+        help="auto (by size), lean (the same in half the memory), exact, or a FAISS factory string",
     )
     shape.add_argument(
         "--storage",

@@ -39,7 +39,9 @@ def add_evaluate(commands: Any) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="DIR")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--shards", type=int, default=4)
-    parser.add_argument("--index", default="auto", help="auto, exact, or a FAISS factory string")
+    parser.add_argument(
+        "--index", default="auto", help="auto, lean, exact, or a FAISS factory string"
+    )
     parser.add_argument("--storage", type=float, default=1.25)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.set_defaults(run=_run)

@@ -20,10 +20,23 @@ MAX_BITS = 12
 _KIND = re.compile(
     r"(?:IVF(?P<lists>\d{1,5}),)?"
     r"(?:Flat|PQ\d{1,4}(?:x(?P<bits>\d{1,2})(?:fs)?)?|SQ(?:4|6|8|fp16)|HNSW(?P<links>\d{1,3}))"
-    r"(?:,RFlat)?",
+    r"(?:,(?:RFlat|Refine\((?:Flat|SQ(?:4|6|8|fp16))\)))?",
     re.ASCII,
 )
-FAMILIES = "Flat, PQ…, PQ…x4fs, SQ4, SQ6, SQ8, SQfp16 or HNSW…, with IVF…, before and ,RFlat behind"
+FAMILIES = (
+    "Flat, PQ…, PQ…x4fs, SQ4, SQ6, SQ8, SQfp16 or HNSW…, with IVF…, before and "
+    ",RFlat or ,Refine(SQ…) behind"
+)
+# By a rule's name: what small shards are, and by what a large one scores its candidates again. In
+# half precision a score differs from float32's in the fifth digit, and copies of a document score
+# the same in every shard. In 8 bits each shard has a scale of its own. ``before`` is what ``auto``
+# was up to builder 7.
+RULES = {
+    "auto": ("SQfp16", "Refine(SQfp16)"),
+    "lean": ("SQfp16", "Refine(SQ8)"),
+    "before": (FLAT, "RFlat"),
+}
+BY_SIZE = ("auto", "lean")
 
 
 def check_kind(wanted: str, dim: int | None = None) -> None:
@@ -31,11 +44,11 @@ def check_kind(wanted: str, dim: int | None = None) -> None:
 
     Without ``dim`` the form alone is checked.
     """
-    if wanted in ("auto", "exact"):
+    if wanted == "exact" or wanted in BY_SIZE:
         return
     parts = _KIND.fullmatch(wanted)
     if parts is None:
-        raise BuildError(f"--index {wanted!r}: use auto, exact, or {FAMILIES}")
+        raise BuildError(f"--index {wanted!r}: use auto, lean, exact, or {FAMILIES}")
     lists, bits, links = (int(parts[name] or 4) for name in ("lists", "bits", "links"))
     if not 1 <= lists <= MAX_LISTS or not 1 <= bits <= MAX_BITS or not 4 <= links <= 128:
         raise BuildError(
@@ -55,19 +68,25 @@ def check_kind(wanted: str, dim: int | None = None) -> None:
 def choose_kind(vectors: NDArray[np.float32], wanted: str) -> str:
     """The FAISS factory string for the shard that holds ``vectors`` (n, dim).
 
-    ``wanted`` is auto, exact, or a factory string that ``check_kind`` has passed. A shard with
-    fewer distinct vectors than its index needs for training is Flat.
+    ``wanted`` is auto, lean, exact, or a factory string that ``check_kind`` has passed. A shard
+    with fewer distinct vectors than its index needs for training is as a small one; empty, Flat.
     """
     count, dim = vectors.shape
-    kind = kind_by_size(count, dim) if wanted == "auto" else FLAT if wanted == "exact" else wanted
-    return kind if distinct(vectors, training(kind)) else FLAT
+    small = FLAT
+    if wanted in BY_SIZE:
+        kind = kind_by_size(count, dim, wanted)
+        small = RULES[wanted][0] if count else FLAT
+    else:
+        kind = FLAT if wanted == "exact" else wanted
+    return kind if distinct(vectors, training(kind)) else small
 
 
-def kind_by_size(count: int, dim: int) -> str:
-    """What ``auto`` means for ``count`` vectors that differ enough."""
+def kind_by_size(count: int, dim: int, rule: str = "auto") -> str:
+    """What a rule of RULES means for ``count`` vectors that differ enough."""
+    small, refined = RULES[rule]
     if count <= FLAT_LIMIT or dim % 4:
-        return FLAT
-    codes = f"PQ{dim // 4}x4fs,RFlat"
+        return small
+    codes = f"PQ{dim // 4}x4fs,{refined}"
     if count <= IVF_LIMIT:
         return codes
     return f"IVF{int(4 * count**0.5)},{codes}"

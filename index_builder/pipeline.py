@@ -29,7 +29,7 @@ from index_builder.progress import Progress
 from index_builder.seal import Contents, existing, seal
 from index_builder.shards import build_index
 
-BUILDER = 7
+BUILDER = 8
 """Raised when the same inputs are to give another generation."""
 
 
@@ -39,7 +39,7 @@ class Settings:
 
     Attributes:
         shards: how many.
-        index: auto, exact, or a FAISS factory string (``index_kind.check_kind``).
+        index: auto, lean, exact, or a FAISS factory string (``index_kind.check_kind``).
         storage: stored documents over documents, at most; 1 means no border copies.
         recall_at_1: target against exact search.
         recall_at_10: target against exact search.

@@ -23,7 +23,7 @@ PRECISION = "packed"
 FILE = f"model-{PRECISION}.onnx"
 # Transformers of BERT's plan. Positions of RoBERTa's begin behind the padding index.
 ARCHITECTURES = {"BertModel": False, "RobertaModel": True, "XLMRobertaModel": True}
-# How much of a channel's size goes into the weights: docs/decisions/0033.
+# How much of a channel's size goes into the weights: docs/decisions/0035.
 SHARE = 0.7
 # So much further than on the measured texts values may go before they are cut.
 MARGIN = 1.1

@@ -24,7 +24,7 @@ from index_builder.corpus.document import Document
 from index_builder.replay import Replay
 
 MANY = tuple(f"question number {number}" for number in range(1500))
-PQ = "PQ4x4fs,RFlat"
+PQ = "PQ4x4fs,Refine(SQfp16)"
 
 
 @pytest.fixture(scope="module")

@@ -279,7 +279,7 @@ def test_a_part_that_cannot_be_opened_is_never_sealed(
 
 
 def test_an_unknown_index_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match="--index 'Magic9': use auto, exact, or Flat, PQ"):
+    with pytest.raises(BuildError, match="--index 'Magic9': use auto, lean, exact, or Flat, PQ"):
         build_small(tmp_path, index="Magic9")
 
 

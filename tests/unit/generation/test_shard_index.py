@@ -85,7 +85,7 @@ def test_rows_that_were_not_found_have_no_rank() -> None:
     assert hits.rows[0, 0] == 0
 
 
-@pytest.mark.parametrize("kind", ["Flat", "PQ4x4fs,RFlat", "IVF4,Flat"])
+@pytest.mark.parametrize("kind", ["Flat", "PQ4x4fs,RFlat", "PQ4x4fs,Refine(SQfp16)", "IVF4,Flat"])
 @pytest.mark.parametrize("count", [1, 3, 19, 20, 21, 64, 257])
 def test_the_same_bits_alone_or_in_a_batch(kind: str, count: int) -> None:
     rng = np.random.default_rng(5)
