@@ -75,8 +75,8 @@ def _tune(index: Any, vectors: NDArray[np.float32], seed: int) -> float:
     """Raise k_factor (and nprobe) until recall@10 against exact search reaches the target.
 
     Where no effort reaches it, as with vectors of 8 bits, the least that is as good as any is
-    taken. A row counts as found when its true score is that of the exact tenth, or better: rows of equal
-    vectors are as good as each other.
+    taken. A row counts as found when its true score is that of the exact tenth, or better: rows of
+    equal vectors are as good as each other.
     """
     questions = _subset(vectors, SAMPLE, seed + 1)
     k = min(K, len(vectors))

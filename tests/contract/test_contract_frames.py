@@ -218,6 +218,7 @@ def test_a_caller_that_reads_nothing_is_asked_no_more_from(
     """What waits for it is bounded, and whoever else asks is answered."""
     with switched(shard) as caller, switched(shard) as other:
         caller.connection.settimeout(1)
+        other.connection.settimeout(60)  # what was taken is answered first
         assert until_full(caller.connection, frames.frame(1, search(small))) < 64 << 20
         other.send(1, search(small))
         assert isinstance(other.reply(1), Answer)

@@ -181,7 +181,7 @@ def test_old_protocols_are_refused(stack: Stack, version):
 
 
 def statuses(stack: Stack, count: int, path: str, **headers: str) -> list[Answer]:
-    """Answers to many requests on one connection."""
+    """Answers to many requests on one connection, to the twentieth refusal at most."""
     connection = http.client.HTTPSConnection(
         "127.0.0.1", HTTPS_PORT, timeout=20, source_address=(OUTSIDE, 0), context=trust(stack)
     )
@@ -193,20 +193,22 @@ def statuses(stack: Stack, count: int, path: str, **headers: str) -> list[Answer
         response = connection.getresponse()
         told = {name.lower(): value for name, value in response.headers.items()}
         found.append(Answer(response.status, told, response.read()))
+        if [answer.status for answer in found].count(429) == 20:
+            break
     connection.close()
     return found
 
 
 @pytest.mark.parametrize(
-    ("headers", "least", "most"),
-    [({}, 41, 90), ({"X_API_Key": KEY}, 11, 30)],
-    ids=["address", "key"],
+    ("headers", "rate"), [({}, 40), ({"X_API_Key": KEY}, 10)], ids=["address", "key"]
 )
-def test_who_asks_too_much_is_told_to_wait(stack: Stack, headers, least, most):
+def test_who_asks_too_much_is_told_to_wait(stack: Stack, headers, rate):
     quiet()
-    answers = statuses(stack, 120, "/livez", **headers)
+    begun = time.monotonic()
+    answers = statuses(stack, 1000, "/livez", **headers)
     taken = [answer for answer in answers if answer.status == 200]
-    assert least <= len(taken) <= most
+    # A second's worth at once, and so many a second, however slow this machine is.
+    assert rate < len(taken) <= rate * (1 + time.monotonic() - begun) + 2
     refused = next(answer for answer in answers if answer.status != 200)
     assert (refused.status, refused.json["code"]) == (429, "overloaded")
     assert int(refused.headers["retry-after"]) >= 1
