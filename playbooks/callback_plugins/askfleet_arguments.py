@@ -119,7 +119,7 @@ def role_options(role: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-class CallbackModule(CallbackBase):
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types
     """What Ansible loads."""
 
     CALLBACK_VERSION = 2.0

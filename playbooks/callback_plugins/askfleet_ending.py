@@ -101,7 +101,7 @@ def _short(line: str) -> str:
     return f"{text[:half]} … {text[-half:]}"
 
 
-class CallbackModule(CallbackBase):
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types
     """Collects failures and changes; prints the summary last."""
 
     CALLBACK_VERSION = 2.0

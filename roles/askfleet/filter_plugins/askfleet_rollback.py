@@ -105,7 +105,8 @@ def _pools(
 
 
 def _serves(look: Json | None, service: str, needed: str) -> bool:
-    body = look["health"].get(service, {"status": "silent"}) if look else {"status": "silent"}
+    silent: Json = {"status": "silent"}
+    body: Json = look["health"].get(service, silent) if look else silent
     ids = (body.get("models") or body.get("generations") or {}).values()
     return body["status"] == "ok" and needed in ids
 

@@ -26,7 +26,8 @@ def askfleet_status(
     """
     looks = {host: told["look"] for host, told in looked.items() if "look" in told}
     usual = _usual(looks, groups)
-    rows, faults = [HEAD], []
+    rows: list[tuple[str, ...]] = [HEAD]
+    faults: list[str] = []
     for host in fleet["hosts"]:
         services = fleet["hosts"][host]["services"]
         if services and host not in looks:
@@ -138,7 +139,9 @@ def _locks(looks: Mapping[str, Json]) -> list[str]:
 
 def askfleet_history(looked: Mapping[str, Json]) -> list[str]:
     """Write the journals of all hosts as one table, oldest first."""
-    rows = [("time", "host", "what", "kind", "to", "result", "seconds", "by")]
+    rows: list[tuple[str, ...]] = [
+        ("time", "host", "what", "kind", "to", "result", "seconds", "by")
+    ]
     entries = [
         (entry, host)
         for host, told in looked.items()

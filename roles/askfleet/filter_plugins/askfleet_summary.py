@@ -45,8 +45,8 @@ def askfleet_verdict(
         else:
             same.append(host)
     asked = [look for look in looks.values() if look and "gateway" in look["health"]]
-    served = {_current(look["health"]["gateway"]) for look in asked}
-    return {"same": same, "moved": moved, "unknown": unknown, "live": sorted(served - {""})}
+    live = {_current(look["health"]["gateway"]) for look in asked}
+    return {"same": same, "moved": moved, "unknown": unknown, "live": sorted(live - {""})}
 
 
 def _looked(told: Json, name: str) -> Json | None:

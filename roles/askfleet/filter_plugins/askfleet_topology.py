@@ -166,7 +166,7 @@ def askfleet_topology(
         if host in gateways:
             urls = [f"http://127.0.0.1:{pool['port']}" for pool in pools(host)]
             port = get(host, "gateway_port")
-            pooled = {
+            pooled: dict[str, Any] = {
                 "encoder_url": urls[0],
                 "shard_urls": urls[1:],
                 "encoder_replicas": encoder["replicas"],

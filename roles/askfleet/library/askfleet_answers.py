@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ansible.module_utils.askfleet_host import health, unit_states
 from ansible.module_utils.askfleet_port import has, owner
@@ -50,7 +51,7 @@ EXAMPLES = r"""
 RETURN = r""" # """
 
 
-def fault(params: dict) -> str:
+def fault(params: dict[str, Any]) -> str:
     """Say what is missing; "" when all is well."""
     unit = params["unit"]
     process = int(unit_states([unit])[unit].get("MainPID") or 0)

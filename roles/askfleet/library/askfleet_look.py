@@ -11,6 +11,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.askfleet_host import (
     health_of,
@@ -108,7 +109,7 @@ TRIED = 4096  # bytes of the file that is made to see whether a directory can be
 KINDS = ("encoder", "shard", "gateway")
 
 
-def held(directory: Path, record: str) -> dict[str, dict]:
+def held(directory: Path, record: str) -> dict[str, dict[str, Any]]:
     """Return by sealed directory what its record says, and its `files` of the right size."""
     found = {}
     for path in sorted(directory.glob(f"[!.]*/{record}")):
@@ -118,7 +119,7 @@ def held(directory: Path, record: str) -> dict[str, dict]:
     return found
 
 
-def _held(record: Path) -> dict:
+def _held(record: Path) -> dict[str, Any]:
     content = record.read_bytes()
     told = json.loads(content)
     there = {}
@@ -135,22 +136,22 @@ def _held(record: Path) -> dict:
     }
 
 
-def sound_files(part: dict) -> list[str]:
+def sound_files(part: dict[str, Any]) -> list[str]:
     """Return the files of a part that are there with their size and sha256."""
     return [n for n, info in part["files"].items() if _matches(Path(part["path"], n), info)]
 
 
-def _matches(path: Path, info: dict) -> bool:
+def _matches(path: Path, info: dict[str, Any]) -> bool:
     if not path.is_file() or path.stat().st_size != int(info["size"]):
         return False
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
-    return digest.hexdigest() == info["sha256"]
+    return digest.hexdigest() == str(info["sha256"])
 
 
-def damage(services: list[dict], data: Path, program: Path) -> dict[str, list[str]]:
+def damage(services: list[dict[str, Any]], data: Path, program: Path) -> dict[str, list[str]]:
     """Return by service what is wrong with the files that its links name."""
     found: dict[str, list[str]] = {}
     for service in services:
@@ -189,7 +190,7 @@ def disk(directory: Path) -> dict[str, int]:
     }
 
 
-def try_to_write(directory: Path) -> dict:
+def try_to_write(directory: Path) -> dict[str, Any]:
     """Make, write and remove a file in a directory; returns what went wrong and what is free."""
     while not directory.exists():
         directory = directory.parent
@@ -214,7 +215,7 @@ def dangling(data: Path) -> list[str]:
     return [str(one.relative_to(data)) for one in links if one.is_symlink() and not one.exists()]
 
 
-def look(params: dict) -> dict:
+def look(params: dict[str, Any]) -> dict[str, Any]:
     """Return the whole picture of this host."""
     data, install, state = (Path(params[f"{name}_dir"]) for name in ("data", "install", "state"))
     services = params["services"]

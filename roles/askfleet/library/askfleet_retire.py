@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.askfleet_host import LINKS, host_lock, note, run, systemctl
 from ansible.module_utils.askfleet_installed import ENDS, Files
@@ -77,7 +78,7 @@ def units_that_left(files: Files) -> list[Path]:
     return sorted(files.unwanted(), key=lambda path: (ENDS.index(path.suffix), path.name))
 
 
-def data_that_left(data: Path, services: list[dict]) -> list[Path]:
+def data_that_left(data: Path, services: list[dict[str, Any]]) -> list[Path]:
     """Return the links, generations, models and shards that no service of this host uses.
 
     The links come first, so that none of them names what is gone.

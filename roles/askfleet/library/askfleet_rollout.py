@@ -8,6 +8,7 @@ import re
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.askfleet_host import (
     host_lock,
@@ -112,13 +113,13 @@ _LISTENS = re.compile(r"^ListenStream=(.+)$", re.MULTILINE)
 class Rollout:
     """The way from what the services were started with to what they should be started with."""
 
-    def __init__(self, params: dict) -> None:
+    def __init__(self, params: dict[str, Any]) -> None:
         self._params = params
-        self.services: list[dict] = params["services"]
+        self.services: list[dict[str, Any]] = params["services"]
         self.files = Files(params)
         self._applied = Path(params["state_dir"]) / "applied"
 
-    def stale(self) -> list[dict]:
+    def stale(self) -> list[dict[str, Any]]:
         """Return the services that were started with something else, or do not run and should."""
         units = unit_states(f"{service['unit']}.service" for service in self.services)
         found = []
@@ -131,7 +132,7 @@ class Rollout:
                 found.append(service)
         return found
 
-    def forward(self, services: list[dict]) -> None:
+    def forward(self, services: list[dict[str, Any]]) -> None:
         """Roll out; raises StepError, after which `back` undoes it."""
         self.files.put()
         self._apply(services, self.files.release.name)
@@ -140,7 +141,7 @@ class Rollout:
                 self._fingerprint(service), encoding="utf-8"
             )
 
-    def back(self, services: list[dict]) -> str:
+    def back(self, services: list[dict[str, Any]]) -> str:
         """Undo; returns what could not be undone, "" when everything is as it was."""
         # Without the stamp the next rollout restarts the service, which is right, not needed.
         with suppress(OSError):
@@ -156,7 +157,7 @@ class Rollout:
             return f"; and it did not come back: {error}"
         return ""
 
-    def _apply(self, services: list[dict], release: str) -> None:
+    def _apply(self, services: list[dict[str, Any]], release: str) -> None:
         run(["systemctl", "daemon-reload"])
         units = [f"{service['unit']}{end}" for service in services for end in ENDS]
         status, _, errors = systemctl("enable", units)
@@ -173,7 +174,7 @@ class Rollout:
             seconds=self._params["ready_seconds"],
         )
 
-    def _rebind(self, services: list[dict]) -> None:
+    def _rebind(self, services: list[dict[str, Any]]) -> None:
         """Stop sockets that do not listen where their units say; the restart starts them again.
 
         systemd would go on with such a socket, and start the service without it.
@@ -185,17 +186,17 @@ class Rollout:
             if wanted != set().union(*map(addresses, ports)):
                 systemctl("stop", [f"{service['unit']}.service", f"{service['unit']}.socket"])
 
-    def _has_something(self, service: dict) -> bool:
+    def _has_something(self, service: dict[str, Any]) -> bool:
         """Whether there is something to serve; a shard that is new to its host has nothing yet."""
         current = Path(service["links"]) / "current"
         if not current.is_symlink():
             return False
         return not current.exists() or (current / (service["part"] or "")).exists()
 
-    def _unit_of(self, service: dict, end: str = ".service") -> Path:
-        return self.files.places["units"] / f"{service['unit']}{end}"
+    def _unit_of(self, service: dict[str, Any], end: str = ".service") -> Path:
+        return Path(self.files.places["units"], f"{service['unit']}{end}")
 
-    def _fingerprint(self, service: dict) -> str:
+    def _fingerprint(self, service: dict[str, Any]) -> str:
         """What a service is started with: its release, units and settings."""
         wanted = self.files.wanted()
         paths = [self._unit_of(service, end) for end in ENDS]
@@ -264,14 +265,14 @@ def act(module: AnsibleModule, rollout: Rollout) -> None:
     module.exit_json(changed=True, restarted=names, unwritten=unwritten)
 
 
-def _logs(services: list[dict]) -> list[str]:
-    return log_of(f"{service['unit']}.service" for service in services)
+def _logs(services: list[dict[str, Any]]) -> list[str]:
+    return list(log_of(f"{service['unit']}.service" for service in services))
 
 
-def _note(params: dict, names: list[str], result: str, seconds: float) -> str:
+def _note(params: dict[str, Any], names: list[str], result: str, seconds: float) -> str:
     entry = {**params["run"], "kind": "release", "services": names, "to": params["release"]}
     entry |= {"result": result, "seconds": round(seconds, 2)}
-    return note(Path(params["state_dir"]), entry)
+    return str(note(Path(params["state_dir"]), entry))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.askfleet_host import (
     health_of,
@@ -134,9 +135,9 @@ log:
 class Switch:
     """The way from what the links say to what they should say, and back."""
 
-    def __init__(self, params: dict) -> None:
+    def __init__(self, params: dict[str, Any]) -> None:
         self._params = params
-        self._services: list[dict] = params["services"]
+        self._services: list[dict[str, Any]] = params["services"]
         self._links = Path(params["links"])
         self._to = {name: params["to"].get(name) or "" for name in ("current", "previous")}
         self.before = read_links(self._links)
@@ -204,7 +205,7 @@ class Switch:
             health_of(service)["status"] == "ok" for service in self._services
         )
 
-    def _outlived(self, body: dict) -> bool:
+    def _outlived(self, body: dict[str, Any]) -> bool:
         """Whether a shard, which maps its files, goes on with files that were replaced since."""
         if self._params["kind"] != "shard":
             return False
@@ -281,8 +282,8 @@ def main() -> None:
 
 
 def _answer(
-    params: dict, switch: Switch, changed: bool, seconds: float, unwritten: str = ""
-) -> dict:
+    params: dict[str, Any], switch: Switch, changed: bool, seconds: float, unwritten: str = ""
+) -> dict[str, Any]:
     """The result, and the fact that this kind of service has been switched on this host."""
     told = {"changed": changed, "before": switch.before, "seconds": seconds, "unwritten": unwritten}
     return {**told, "ansible_facts": {f"activation_switched_{params['kind']}": told}}

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from http.client import HTTPException
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.askfleet_port import holds, owner
 
@@ -71,7 +72,7 @@ def _kept(link: Path) -> Path:
     return link.with_name(f".{link.name}.before")
 
 
-def health(url: str, timeout: float = 5.0, path: str = "/health") -> dict:
+def health(url: str, timeout: float = 5.0, path: str = "/health") -> dict[str, Any]:
     """Return what /health says, past a drain flag; `status` is "silent" where nobody answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(f"{url}{path}", headers=CANARY)  # noqa: S310  # our own http://
@@ -89,7 +90,7 @@ def health(url: str, timeout: float = 5.0, path: str = "/health") -> dict:
     return {"status": f"answers {code}", **(body if isinstance(body, dict) else {})}
 
 
-def health_of(service: dict, timeout: float = 5.0) -> dict:
+def health_of(service: dict[str, Any], timeout: float = 5.0) -> dict[str, Any]:
     """Return what a service says of itself; what another process says on its port does not count.
 
     Args:
@@ -116,12 +117,12 @@ def ready(url: str, timeout: float = 1.0) -> bool:
         return False
 
 
-def loaded(body: dict) -> dict:
+def loaded(body: dict[str, Any]) -> dict[str, Any]:
     """Return the `current` and `previous` that a service says it serves."""
     return body.get("models") or body.get("generations") or {}
 
 
-def serves(body: dict, target: str) -> bool:
+def serves(body: dict[str, Any], target: str) -> bool:
     """Whether a service is well and serves what a link points to."""
     return body["status"] == "ok" and loaded(body).get("current") == Path(target).name
 
@@ -140,7 +141,7 @@ def unit_states(units: Iterable[str]) -> dict[str, dict[str, str]]:
     names = list(units)
     done = systemctl("show", names, f"--property={','.join(properties)}")
     blocks = [dict(line.split("=", 1) for line in b.splitlines()) for b in done[1].split("\n\n")]
-    return dict(zip_longest(names, blocks[: len(names)], fillvalue={}))
+    return {name: block or {} for name, block in zip_longest(names, blocks[: len(names)])}
 
 
 def run(argv: list[str], timeout: float = 600.0) -> tuple[int, str, str]:
@@ -167,7 +168,7 @@ def log_of(units: Iterable[str], lines: int = 15, since: float = 0.0) -> list[st
     return text.splitlines()[-lines:]
 
 
-def read_lock(path: Path) -> dict:
+def read_lock(path: Path) -> dict[str, Any]:
     """Return who holds the fleet's lock here; {} for nobody, an unknown run for a damaged file."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -205,7 +206,7 @@ def host_lock(state_dir: Path, *, check: bool = False) -> AbstractContextManager
     return alone(state_dir / "switch.lock", check=check)
 
 
-def note(state_dir: Path, entry: dict) -> str:
+def note(state_dir: Path, entry: dict[str, Any]) -> str:
     """Add an entry, with the time, to this host's journal of changes.
 
     Returns:
@@ -224,7 +225,7 @@ def note(state_dir: Path, entry: dict) -> str:
     return ""
 
 
-def notes(state_dir: Path, count: int) -> list[dict]:
+def notes(state_dir: Path, count: int) -> list[dict[str, Any]]:
     """Return the last entries of the journal; a line torn by a power cut is left out."""
     try:
         lines = (state_dir / JOURNAL).read_bytes().splitlines()

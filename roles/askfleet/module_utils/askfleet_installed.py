@@ -6,6 +6,7 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.askfleet_host import keep_link, point_link
 
@@ -17,7 +18,7 @@ _KEPT = {"units": ".askfleet-*.before", "settings": ".*.env.before"}
 class Files:
     """The files of the services: what is wanted, what is in place, what was in place before."""
 
-    def __init__(self, params: dict) -> None:
+    def __init__(self, params: dict[str, Any]) -> None:
         self._state = Path(params["state_dir"])
         self.places = {"units": Path(params["unit_dir"]), "settings": Path(params["config_dir"])}
         self.link = Path(params["install_dir"]) / "current"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.askfleet_host import systemctl
 
@@ -16,7 +17,7 @@ OWN = {"shard": 512 * MB, "gateway": 2048 * MB, "encoder": 1024 * MB}
 LOADING = 3
 
 
-def memory_max(service: dict, parts: list[str]) -> int | None:
+def memory_max(service: dict[str, Any], parts: list[str]) -> int | None:
     """Return a limit in bytes for a service that loads these parts, None where none can be told.
 
     Mapped files count, so both generations must fit; the kernel takes back what is not used.
@@ -36,7 +37,7 @@ def memory_max(service: dict, parts: list[str]) -> int | None:
     return OWN[service["kind"]] + sum(needs)
 
 
-def limit_memory(services: list[dict], to: dict[str, str]) -> None:
+def limit_memory(services: list[dict[str, Any]], to: dict[str, str]) -> None:
     """Set MemoryMax of a host's services, for good, in place of the share that their units have."""
     for service in services:
         limit = memory_max(service, [to["current"], to["previous"]])
@@ -45,7 +46,7 @@ def limit_memory(services: list[dict], to: dict[str, str]) -> None:
             systemctl("set-property", [unit, f"MemoryMax={limit}"])
 
 
-def _needs(service: dict, part: Path) -> int:
+def _needs(service: dict[str, Any], part: Path) -> int:
     """What the manifest says of a shard; of routing and models, the files that lie there."""
     if service["kind"] == "shard":
         told = json.loads((part / "manifest.json").read_text(encoding="utf-8"))

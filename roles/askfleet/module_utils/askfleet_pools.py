@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.askfleet_host import health, loaded
 
@@ -31,7 +32,7 @@ def replicas(config: Path) -> dict[str, list[str]]:
     }
 
 
-def ask_replicas(config: Path) -> dict[str, dict[str, dict]]:
+def ask_replicas(config: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """Return by service and address its `status` and the ids it has `loaded`, current first."""
     found = replicas(config)
     addresses = sorted({one for several in found.values() for one in several})
@@ -45,7 +46,7 @@ def _service(upstream: str) -> str:
     return "gateway" if upstream == "gateways" else upstream.removeprefix("pool_").replace("_", "-")
 
 
-def _ask(address: str) -> dict:
+def _ask(address: str) -> dict[str, Any]:
     body = health(f"http://{address}", TIMEOUT)
     ids = loaded(body)
     served = [ids.get("current"), ids.get("previous")]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.askfleet_host import health_of, log_of, ready, systemctl, unit_states
 
@@ -22,7 +23,7 @@ class StepError(Exception):
     """A step failed; the text says which and why."""
 
 
-def check_startable(services: list[dict]) -> None:
+def check_startable(services: list[dict[str, Any]]) -> None:
     """Refuse before anything is stopped where systemd would not start it again."""
     for unit, state in unit_states(f"{service['unit']}.service" for service in services).items():
         load = state.get("LoadState", "unknown")
@@ -30,7 +31,7 @@ def check_startable(services: list[dict]) -> None:
             raise StepError(f"{unit} cannot be started: systemd says it is {load}")
 
 
-def check_stood_in(services: list[dict]) -> None:
+def check_stood_in(services: list[dict[str, Any]]) -> None:
     """Refuse before anything is stopped where no other replica would answer meanwhile."""
     ends = time.monotonic() + LOOK
     while alone := [one["name"] for one in services if not _stood_in(one)]:
@@ -38,13 +39,13 @@ def check_stood_in(services: list[dict]) -> None:
             raise StepError(f"no other replica of {' and '.join(alone)} answers any more")
 
 
-def _stood_in(service: dict) -> bool:
+def _stood_in(service: dict[str, Any]) -> bool:
     return any(map(ready, service["stand_ins"]))
 
 
 def restart(
-    services: list[dict],
-    well: Callable[[dict, dict], bool],
+    services: list[dict[str, Any]],
+    well: Callable[[dict[str, Any], dict[str, Any]], bool],
     *,
     drain: bool,
     seconds: float,
@@ -87,13 +88,17 @@ def restart(
             flag.unlink(missing_ok=True)
 
 
-def stop(services: list[dict]) -> None:
+def stop(services: list[dict[str, Any]]) -> None:
     """Stop services where nothing is left to serve; the sockets with them."""
     units = [f"{s['unit']}.{end}" for s in services for end in ("socket", "service")]
     systemctl("stop", units)
 
 
-def wait(services: list[dict], well: Callable[[dict, dict], bool], seconds: float) -> None:
+def wait(
+    services: list[dict[str, Any]],
+    well: Callable[[dict[str, Any], dict[str, Any]], bool],
+    seconds: float,
+) -> None:
     """Poll /health until every service is well; raises StepError saying what the last one said."""
     ends = time.monotonic() + seconds
     for service in services:
@@ -103,7 +108,7 @@ def wait(services: list[dict], well: Callable[[dict, dict], bool], seconds: floa
             time.sleep(POLL)
 
 
-def told(body: dict) -> str:
+def told(body: dict[str, Any]) -> str:
     """Return what a service says of itself, in a few words."""
     ids = body.get("models") or body.get("generations") or {}
     serving = f", serving {ids['current']}" if ids.get("current") else ""
@@ -114,5 +119,5 @@ def _reason(units: list[str], errors: str, begun: float) -> str:
     """What the service itself said last about why it cannot start, else what systemd says."""
     told = [line for line in log_of(units, 30, begun) if SAYS in line]
     if told:
-        return told[-1].partition(SAYS)[2].strip()
+        return str(told[-1]).partition(SAYS)[2].strip()
     return errors.strip().splitlines()[0] if errors.strip() else "no reason given"

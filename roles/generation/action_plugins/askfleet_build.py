@@ -56,7 +56,7 @@ SAYS = re.compile(r"(?:^|: )error: (.+)")
 LAST = 10  # lines that are looked at for it
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     """What Ansible loads."""
 
     _supports_check_mode = False

@@ -165,7 +165,8 @@ class Fleet:
 
     def _existing(self) -> set[str]:
         on_disk = {path.name for path in self._state.iterdir()} if self._state.is_dir() else set()
-        return on_disk | (Cgroup(self._lab).children() - {"publish"})
+        running: set[str] = Cgroup(self._lab).children()
+        return on_disk | (running - {"publish"})
 
     def _host(self, name: str, files: dict[str, str]) -> Host:
         return Host(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -60,7 +61,7 @@ class Network:
 
     def present(self, bridge: str, addresses: list[str]) -> None:
         """Make the namespace, the bridge and its addresses, whichever is missing."""
-        links: dict[str, dict] = {}
+        links: dict[str, dict[str, Any]] = {}
         if self._mounted():
             _, text, _ = self._module.run_command(
                 ["ip", "-n", self._name, "-json", "address"], check_rc=True
@@ -103,11 +104,11 @@ class Network:
             self._module.run_command(["ip", *arguments], check_rc=True)
 
 
-def _is_up(link: dict | None) -> bool:
+def _is_up(link: dict[str, Any] | None) -> bool:
     return link is not None and "UP" in link["flags"]
 
 
-def _addresses(link: dict | None) -> set[IPv4Interface | IPv6Interface]:
+def _addresses(link: dict[str, Any] | None) -> set[IPv4Interface | IPv6Interface]:
     infos = link["addr_info"] if link else []
     texts = (f"{one['local']}/{one['prefixlen']}" for one in infos if one["scope"] == "global")
     return {ip_interface(text) for text in texts}

@@ -85,9 +85,9 @@ class Cgroup:
     def remove(self) -> None:
         """Remove the (empty) group, what is below it, and parents that nobody uses any more."""
         for directory in self._directories:
-            for parent, _, _ in os.walk(directory, topdown=False):
+            for below, _, _ in os.walk(directory, topdown=False):
                 with contextlib.suppress(FileNotFoundError):
-                    Path(parent).rmdir()
+                    Path(below).rmdir()
             for parent in directory.parents:
                 if parent.name == "cgroup" or TOP not in parent.parts:
                     break

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.askfleet_host import health
 from ansible.module_utils.askfleet_port import holds, owner
@@ -68,7 +69,7 @@ RETURN = r""" # """
 class Ports:
     """The processes that there should be."""
 
-    def __init__(self, params: dict) -> None:
+    def __init__(self, params: dict[str, Any]) -> None:
         self._processes = [
             {"name": one["name"], "ports": [int(one["port"])], "urls": [one["url"]]}
             for one in params["services"]
