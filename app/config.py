@@ -5,6 +5,7 @@ An unknown ``ASKFLEET_*`` variable is an error, so a typing mistake never passes
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,18 @@ from typing import Self
 from app.errors import ConfigError
 
 PREFIX = "ASKFLEET_"
-COMMON = ("HOST", "UNIT", "LINKS", "DRAIN_FILE", "RELEASE", "THREADS", "GRACEFUL_SECONDS", "BIND")
+MOST_PROCESSES = 64
+COMMON = (
+    "HOST",
+    "UNIT",
+    "LINKS",
+    "DRAIN_FILE",
+    "RELEASE",
+    "THREADS",
+    "PROCESSES",
+    "GRACEFUL_SECONDS",
+    "BIND",
+)
 
 
 class _Reader:
@@ -191,15 +203,23 @@ def _credential(environ: Mapping[str, str], name: str) -> Path:
     return Path(directory) / name
 
 
+def _processes(reader: _Reader) -> int:
+    """How many processes; ``auto`` is half the cores: nginx and the kernel need the rest."""
+    if reader.text("PROCESSES", "1") == "auto":
+        return max(1, min(len(os.sched_getaffinity(0)) // 2, MOST_PROCESSES))
+    return reader.integer("PROCESSES", 1, 1, MOST_PROCESSES)
+
+
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Settings of the gunicorn process around a service.
 
-    ``bind`` is None under systemd, whose socket unit passes a listening descriptor;
-    ``drain_file`` is None where only the service itself knows its default.
+    ``processes`` share the socket. ``bind`` is None under systemd, whose socket unit passes a
+    listening descriptor; ``drain_file`` is None where only the service itself knows its default.
     """
 
     bind: str | None
+    processes: int
     graceful_seconds: int
     drain_file: Path | None
 
@@ -214,6 +234,7 @@ class ServerConfig:
             raise ConfigError("no socket from systemd (LISTEN_FDS) and ASKFLEET_BIND is not set")
         return cls(
             bind=bind or None,
+            processes=_processes(reader),
             graceful_seconds=reader.integer("GRACEFUL_SECONDS", 20, 1, 600),
             drain_file=Path(drain_file) if drain_file else None,
         )

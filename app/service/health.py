@@ -12,10 +12,11 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from app import __version__
 from app.config import ServiceConfig
 from app.errors import ProblemError
-from app.service import problem
+from app.service import merged, problem
 from app.service.lifecycle import Lifecycle
 from app.service.metrics import Metrics, State
 from app.service.refusal import refusal_status
+from app.service.siblings import ALONE_HEADER
 from app.wire import CANARY_HEADER
 
 # What a drained service goes on answering.
@@ -73,15 +74,12 @@ def new_service(
     def livez() -> Response:
         return json_response({"status": "alive"})
 
-    @app.get("/readyz")
-    def readyz() -> Response:
-        status = lifecycle.status(canary=CANARY_HEADER in request.headers)
-        return json_response({"status": status}, 200 if status == "ok" else 503)
+    def alone() -> bool:
+        return lifecycle.siblings is None or ALONE_HEADER in request.headers
 
-    @app.get("/health")
-    def health() -> Response:
+    def own_health() -> dict[str, Any]:
         status = lifecycle.status(canary=CANARY_HEADER in request.headers)
-        body = {
+        return {
             "status": status,
             "service": name,
             "unit": config.unit,
@@ -92,10 +90,31 @@ def new_service(
             **({"fault": breaker.fault} if breaker.fault else {}),
             **describe(),
         }
-        return json_response(body, 200 if status == "ok" else 503)
+
+    def whole_health() -> dict[str, Any]:
+        if alone() or lifecycle.siblings is None:
+            return own_health()
+        kept = {CANARY_HEADER: "1"} if CANARY_HEADER in request.headers else {}
+        others = lifecycle.siblings.ask("/health", kept)
+        return merged.health(own_health(), others, lifecycle.siblings.slot)
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        canary = CANARY_HEADER in request.headers
+        status = lifecycle.status(canary=canary) if alone() else whole_health()["status"]
+        return json_response({"status": status}, 200 if status == "ok" else 503)
+
+    @app.get("/health")
+    def health() -> Response:
+        body = whole_health()
+        return json_response(body, 200 if body["status"] == "ok" else 503)
 
     @app.get("/metrics")
     def show_metrics() -> Response:
-        return Response(metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+        text = metrics.text()
+        if not alone() and lifecycle.siblings is not None:
+            others = lifecycle.siblings.ask("/metrics", {})
+            text = merged.metrics({lifecycle.siblings.slot: text, **others})
+        return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return app

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from app.service.breaker import Breaker
+from app.service.siblings import Siblings
 
 
 class Lifecycle:
@@ -25,6 +26,8 @@ class Lifecycle:
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self.started = time.monotonic()
+        self.siblings: Siblings | None = None
+        """The unit's other processes; set by the worker where there are any."""
 
     def mark_ready(self) -> None:
         """The index or model is loaded and a self-query has passed."""

@@ -11,6 +11,8 @@ import logging
 import socket
 import threading
 
+from app.service.siblings import Board, get
+
 log = logging.getLogger(__name__)
 
 
@@ -24,11 +26,19 @@ def notify(address: str | None, state: str) -> None:
         sock.sendall(state.encode())
 
 
-def alive(host: str, port: int, timeout: float) -> bool:
-    """Whether GET /livez through the service's own socket answers 200 within ``timeout`` s."""
+def alive(own: str, timeout: float) -> bool:
+    """Whether GET /livez through its own socket answers within ``timeout`` s.
+
+    Args:
+        own: ``host:port``, or the path of a unix socket, by which no other process is asked.
+        timeout: in seconds.
+    """
     import http.client  # only here: this module comes before "starting" can be said
 
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    if own.startswith("/"):
+        return get(own, "/livez", timeout, {}) is not None
+    host, _, port = own.rpartition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=timeout)
     try:
         connection.request("GET", "/livez")
         return connection.getresponse().status == 200
@@ -39,10 +49,13 @@ def alive(host: str, port: int, timeout: float) -> bool:
         connection.close()
 
 
-def start_watchdog(address: str | None, interval: float, host: str, port: int) -> threading.Event:
-    """Ping systemd every ``interval`` seconds, as long as the service answers /livez.
+def start_watchdog(
+    address: str | None, interval: float, own: str, board: Board, slot: int
+) -> threading.Event:
+    """Ping systemd every ``interval`` seconds, as long as every process answers /livez.
 
-    A silent service is restarted by systemd after WatchdogSec.
+    Each process asks itself by ``own`` and says so on the board; one that is silent ends the pings
+    of all. A silent service is restarted by systemd after WatchdogSec.
 
     Returns: an event that ends the pings when it is set.
     """
@@ -52,7 +65,11 @@ def start_watchdog(address: str | None, interval: float, host: str, port: int) -
 
     def loop() -> None:
         while not stop.wait(interval):
-            if not alive(host, port, interval):
+            if not alive(own, interval):
+                continue
+            board.mark_alive(slot)
+            if silent := board.silent(2.5 * interval):
+                log.warning("processes that do not answer: %s", silent)
                 continue
             try:
                 notify(address, "WATCHDOG=1")

@@ -12,6 +12,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from gunicorn.workers.base import Worker as Base
 
 from app.errors import AskfleetError
 from app.service.refusal import refusal_status
+from app.service.siblings import Siblings
 from app.service.starting import StartingResponder
 
 if TYPE_CHECKING:
@@ -42,8 +44,8 @@ LOOK = 0.05
 class Worker(Base):  # type: ignore[misc]  # gunicorn has no types
     """A worker that says "draining" on /readyz for a moment before it stops.
 
-    ``drain_file`` is set by gunicorn_config. What ``asgi`` and ``nr_conns`` are,
-    gunicorn's connections say, which read and count them.
+    ``drain_file``, ``slot``, ``siblings`` and ``on_serving`` are set by gunicorn_config. What
+    ``asgi`` and ``nr_conns`` are, gunicorn's connections say, which read and count them.
     """
 
     drain_file: Path | None = None
@@ -52,6 +54,9 @@ class Worker(Base):  # type: ignore[misc]  # gunicorn has no types
         super().__init__(*about, **more)
         self.asgi: Any = None
         self.nr_conns = 0
+        self.slot = 0
+        self.siblings: Siblings | None = None
+        self.on_serving: Callable[[], None] = lambda: None
         self.connections: set[Protocol] = set()
         self.loop: asyncio.AbstractEventLoop
         self._stopped: asyncio.Event | None = None
@@ -66,6 +71,7 @@ class Worker(Base):  # type: ignore[misc]  # gunicorn has no types
             responder = StartingResponder(self.sockets, self.drain_file, status)
         try:
             self.asgi = self.app.wsgi()
+            self.asgi.lifecycle.siblings = self.siblings
         except AskfleetError as error:
             self.log.critical("the service cannot start: %s", error)
             sys.exit(Arbiter.APP_LOAD_ERROR)
@@ -136,6 +142,11 @@ class Worker(Base):  # type: ignore[misc]  # gunicorn has no types
             )
             for listener in self.sockets
         ]
+        if self.siblings is not None:
+            path = self.siblings.board.socket_of(self.slot)
+            Path(path).unlink(missing_ok=True)  # of the process before
+            servers.append(await self.loop.create_unix_server(lambda: Protocol(self), path))
+        self.on_serving()
         while self.alive and self.ppid == os.getppid():
             self.notify()
             try:

@@ -63,6 +63,10 @@ def test_a_good_inventory_has_no_errors(specs: Any) -> None:
         ({"shard_b": {"shards": []}}, ["shard-b", "shards", "whole numbers"]),
         ({"shard_b": {"shards": None}}, ["shard-b", "shards", "missing"]),
         ({"encoder_1": {"shards": [0]}}, ["encoder-1", "shards", "outside the group"]),
+        ({"gateway_1": {"askfleet_processes": 65}}, ["askfleet_processes", "65", "0..64"]),
+        ({"gateway_1": {"askfleet_processes": -1}}, ["askfleet_processes", "-1", "0..64"]),
+        ({"gateway_1": {"askfleet_processes": "many"}}, ["askfleet_processes", "whole number"]),
+        ({"gateway_1": {"askfleet_threads": 0}}, ["askfleet_threads", "0 is outside 1..…"]),
         ({"shard_b": {"shard": 3}}, ["shard-b", "shard: unknown", "`shards`"]),
         ({"shard_b": {"Shards": [3]}}, ["shard-b", "Shards: unknown", "`shards`"]),
         (

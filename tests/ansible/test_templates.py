@@ -213,6 +213,8 @@ def test_settings_are_those_of_the_service(gateway: Path, shard: Path) -> None:
         f"http://127.0.0.1:{6200 + i}" for i in range(4)
     ]
     assert told["ASKFLEET_HOST"] == "gateway-1"
+    assert told["ASKFLEET_PROCESSES"] == "auto"
+    assert "ASKFLEET_PROCESSES" not in read(shard / "shard-3.env")
     assert len(told["ASKFLEET_ENCODER_REPLICAS"].split("|")) == 2
     shards = [replicas.split("|") for replicas in told["ASKFLEET_SHARD_REPLICAS"].split(",")]
     assert [len(replicas) for replicas in shards] == [2] * 4

@@ -25,6 +25,10 @@ SWITCHES = ("true", "false", "yes", "no", "on", "off", "1", "0")
 Finding = tuple[str, str]  # host, what is wrong there
 
 
+# The greatest value, where a service refuses more (app/config.py).
+MOST = {"askfleet_processes": 64}
+
+
 def askfleet_inventory_errors(
     groups: Mapping[str, Iterable[str]],
     hostvars: Mapping[str, Mapping[str, Any]],
@@ -116,9 +120,12 @@ def _types(variables: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]])
             if number is None:
                 example = f"{name}: {spec['default']}"
                 yield f"{name}: {value!r} is not a whole number; write e.g. {example}"
-            elif number < 1 or (name.endswith("_port") and number > 65535):
-                most = "65535" if name.endswith("_port") else "…"
-                yield f"{name}: {number} is outside 1..{most}; the default is {spec['default']}"
+                continue
+            least = min(1, int(spec["default"]))  # where 0 is the default, it is a choice
+            most = 65535 if name.endswith("_port") else MOST.get(name)
+            if number < least or (most is not None and number > most):
+                told = f"{least}..{most or '…'}; the default is {spec['default']}"
+                yield f"{name}: {number} is outside {told}"
         elif spec["type"] == "bool":
             if str(value).lower() not in SWITCHES:
                 yield f"{name}: {value!r} is neither true nor false"

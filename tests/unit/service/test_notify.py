@@ -11,6 +11,7 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from app.service.notify import alive, notify, start_watchdog
+from app.service.siblings import Board
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -59,16 +60,16 @@ def test_without_systemd_nothing_is_sent(address: str | None) -> None:
 
 
 def test_alive_is_an_answer_of_200(answering: list[int]) -> None:
-    assert alive("127.0.0.1", answering[0], 10)
+    assert alive(f"127.0.0.1:{answering[0]}", 10)
     answering[1] = 503
-    assert not alive("127.0.0.1", answering[0], 10)
+    assert not alive(f"127.0.0.1:{answering[0]}", 10)
 
 
 def test_nobody_there_or_nobody_answering_is_not_alive() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        assert not alive("127.0.0.1", port, 0.05)
-    assert not alive("127.0.0.1", port, 0.05)
+        assert not alive(f"127.0.0.1:{port}", 0.05)
+    assert not alive(f"127.0.0.1:{port}", 0.05)
 
 
 def test_what_is_no_http_is_not_alive() -> None:
@@ -82,13 +83,13 @@ def test_what_is_no_http_is_not_alive() -> None:
 
         thread = threading.Thread(target=babble)
         thread.start()
-        assert not alive("127.0.0.1", babbling.getsockname()[1], 10)
+        assert not alive(f"127.0.0.1:{babbling.getsockname()[1]}", 10)
         thread.join()
 
 
 def test_a_lost_ping_does_not_end_the_watchdog(tmp_path: Path, answering: list[int]) -> None:
     address = str(tmp_path / "n")
-    stop = start_watchdog(address, 0.02, "127.0.0.1", answering[0])
+    stop = start_watchdog(address, 0.02, f"127.0.0.1:{answering[0]}", Board(1), 0)
     time.sleep(0.2)  # nobody listens there yet
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(address)
@@ -102,7 +103,7 @@ def test_the_watchdog_is_fed_only_while_the_service_answers(
 ) -> None:
     listener, address = systemd
     answering[1] = 503
-    stop = start_watchdog(address, 0.05, "127.0.0.1", answering[0])
+    stop = start_watchdog(address, 0.05, f"127.0.0.1:{answering[0]}", Board(1), 0)
     listener.settimeout(0.4)
     with pytest.raises(TimeoutError):
         listener.recv(100)
