@@ -1,6 +1,7 @@
 """What Prometheus reads at /metrics: requests as they were counted, state as it is when asked.
 
-A service is one process, so a registry in memory is all there is. Each application has its own.
+A process has a registry in memory, each application its own. Those of several processes are put
+together when they are asked for (merged.py).
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ def test_every_playbook_says_what_it_takes() -> None:
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.slow
 def test_every_playbook_refuses_a_name_that_nothing_reads(
     play: Run, tmp_path: Path, name: str
 ) -> None:
@@ -40,6 +41,7 @@ def test_every_playbook_refuses_a_name_that_nothing_reads(
 
 
 @pytest.mark.parametrize("form", ["pairs", "json", "file"])
+@pytest.mark.slow
 def test_a_name_is_found_in_every_form(play: Run, tmp_path: Path, form: str) -> None:
     hosts, _ = fleet_behind_a_tripwire(tmp_path)
     given = tmp_path / "extra.yml"
@@ -58,6 +60,7 @@ def test_a_name_is_found_in_every_form(play: Run, tmp_path: Path, form: str) -> 
     assert "askfleet_http_port" not in done.stderr
 
 
+@pytest.mark.slow
 def test_names_of_inventory_roles_and_ansible_are_taken(play: Run, tmp_path: Path) -> None:
     hosts, mark = fleet_behind_a_tripwire(tmp_path)
     (tmp_path / "group_vars").mkdir()
@@ -80,6 +83,7 @@ def test_names_of_inventory_roles_and_ansible_are_taken(play: Run, tmp_path: Pat
         ("status", "--skip-tags=x"),
     ],
 )
+@pytest.mark.slow
 def test_no_play_of_the_fleet_runs_in_part(
     play: Run, tmp_path: Path, name: str, option: str
 ) -> None:
@@ -100,6 +104,7 @@ def test_there_are_no_tags() -> None:
     assert [path for path in sources if "\n  tags:" in path.read_text()] == []
 
 
+@pytest.mark.slow
 def test_a_relative_directory_is_refused_with_the_path_to_write(play: Run, tmp_path: Path) -> None:
     hosts, _ = fleet_behind_a_tripwire(tmp_path)
     done = play("-i", hosts, ROOT / "site.yml", "-e", "askfleet_build_dir=var", cwd=tmp_path)
@@ -111,6 +116,7 @@ def test_a_relative_directory_is_refused_with_the_path_to_write(play: Run, tmp_p
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o777])
+@pytest.mark.slow
 def test_a_play_finds_its_parts_wherever_it_is_started(
     play: Run, tmp_path: Path, mode: int
 ) -> None:
@@ -125,12 +131,14 @@ def test_a_play_finds_its_parts_wherever_it_is_started(
     assert f"Set ANSIBLE_CONFIG={ROOT}/ansible.cfg" in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_a_play_without_an_inventory_says_so(play: Run, tmp_path: Path) -> None:
     done = play(ROOT / "status.yml", cwd=tmp_path)
     assert done.returncode == 5
     assert f"there is no inventory: Ansible did not read {ROOT}/ansible.cfg" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_corpus_is_found_from_where_the_play_is_started(play: Run, tmp_path: Path) -> None:
     """Whatever the variable PWD says: cron and CI runners leave it as it was."""
     hosts, _ = fleet_behind_a_tripwire(tmp_path)
@@ -146,6 +154,7 @@ def test_a_corpus_is_found_from_where_the_play_is_started(play: Run, tmp_path: P
     assert f"The build's log: {tmp_path}/log/build-" in told
 
 
+@pytest.mark.slow
 def test_a_build_in_check_mode_is_refused_with_what_to_type(play: Run, tmp_path: Path) -> None:
     hosts, _ = fleet_behind_a_tripwire(tmp_path)
     done = play("-i", hosts, "update_index.yml", "--check", "-e", "corpus=corpus.jsonl")

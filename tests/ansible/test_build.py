@@ -39,6 +39,7 @@ def build(tmp_path: Path) -> Callable[[str], Path]:
     return book
 
 
+@pytest.mark.slow
 def test_its_result_is_the_last_word(
     play: Run, build: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -53,6 +54,7 @@ def test_its_result_is_the_last_word(
 
 
 @pytest.mark.parametrize("says", ["error: no model", "build: error: no model"])
+@pytest.mark.slow
 def test_its_reason_stands_alone(play: Run, build: Callable[[str], Path], says: str) -> None:
     script = f'echo "reading: 1" >&2; echo "{says}" >&2; echo "publish one" >&2; exit 1'
     done = play(build(script), ANSIBLE_ACTION_PLUGINS=PLUGINS)
@@ -83,6 +85,7 @@ def running(build: Callable[[str], Path], tmp_path: Path) -> Iterator[subprocess
             os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_its_progress_is_seen_while_it_runs_and_ctrl_c_ends_it(
     running: subprocess.Popen[str], tmp_path: Path
 ) -> None:
@@ -106,6 +109,7 @@ ROLE = """
 
 
 @pytest.mark.parametrize("field", ["", "Frage"])
+@pytest.mark.slow
 def test_the_corpus_is_read_as_the_play_was_told(play: Run, tmp_path: Path, field: str) -> None:
     (tmp_path / "faq.csv").write_text("Frage;Antwort\nWie geht das?;So.\n")
     told = {

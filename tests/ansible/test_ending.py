@@ -123,6 +123,7 @@ def ended(play: Run, tmp_path: Path, **settings: bool) -> subprocess.CompletedPr
     return play("-i", "a,b,", "-c", "local", "-e", python, *extra, book)
 
 
+@pytest.mark.slow
 def test_the_last_that_a_failed_run_prints_is_its_summary(play: Run, tmp_path: Path) -> None:
     done = ended(play, tmp_path, fails=True, handed=False)
     assert done.returncode == 2
@@ -134,6 +135,7 @@ def test_the_last_that_a_failed_run_prints_is_its_summary(play: Run, tmp_path: P
     ]
 
 
+@pytest.mark.slow
 def test_a_playbook_that_knows_more_has_its_own(play: Run, tmp_path: Path) -> None:
     done = ended(play, tmp_path, fails=True, handed=True)
     assert done.stdout.partition("SUMMARY ")[2].splitlines()[1:] == [
@@ -142,6 +144,7 @@ def test_a_playbook_that_knows_more_has_its_own(play: Run, tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.slow
 def test_a_run_that_succeeded_has_none(play: Run, tmp_path: Path) -> None:
     done = ended(play, tmp_path, fails=False, handed=False)
     assert done.returncode == 0, done.stdout

@@ -620,6 +620,7 @@ BOOK = """
 
 
 @pytest.mark.usefixtures("generations")
+@pytest.mark.slow
 def test_ansible_finds_and_runs_every_module(host: FakeHost, play: Run) -> None:
     before = host.snapshot()
     book = host.root.parent / "book.yml"

@@ -218,6 +218,7 @@ def test_prometheus_may_not_take_an_exporters_port(specs: Any, port: int) -> Non
     assert "askfleet_prometheus_port" in error
 
 
+@pytest.mark.slow
 def test_site_refuses_before_any_host_is_touched(play: Run, tmp_path: Path) -> None:
     hosts, mark = fleet_behind_a_tripwire(tmp_path, port="askfleet_htp_port", ids="[0, 1, 2]")
     done = play("-i", hosts, "site.yml", "--check")
@@ -230,6 +231,7 @@ def test_site_refuses_before_any_host_is_touched(play: Run, tmp_path: Path) -> N
     assert not mark.exists()
 
 
+@pytest.mark.slow
 def test_the_tripwire_sees_a_host_that_is_touched(play: Run, tmp_path: Path) -> None:
     hosts, mark = fleet_behind_a_tripwire(tmp_path)
     play("-i", hosts, "site.yml", "--check")
@@ -237,6 +239,7 @@ def test_the_tripwire_sees_a_host_that_is_touched(play: Run, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["lab", "example"])
+@pytest.mark.slow
 def test_our_inventories_are_accepted(play: Run, name: str, tmp_path: Path) -> None:
     book = tmp_path / "validate.yml"
     book.write_text(

@@ -55,6 +55,7 @@ def targets(config: Any, job: str) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
+@pytest.mark.slow
 def test_every_service_is_asked_where_it_listens(config: Any) -> None:
     asked = targets(config, "askfleet")
     assert len(asked) == 12
@@ -93,6 +94,7 @@ def test_promtool_accepts_the_configuration(written: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_alerts_fire_when_they_should_and_only_then(written: Path) -> None:
     (written / "alerts_test.yml").write_text(TESTS.read_text())
     done = promtool("test", "rules", "alerts_test.yml", cwd=written)

@@ -100,6 +100,7 @@ def test_another_process_on_a_services_port_is_not_that_service(
             restart.wait([service], lambda _, told: told["status"] == "ok", 0.2)
 
 
+@pytest.mark.slow
 def test_a_unit_must_have_its_ports_itself(host: FakeHost, port: int) -> None:
     """Nginx, reloaded with a port that another process has, keeps its old ones and says ok."""
     unit = host.root / "units/nginx.service.pid"
@@ -130,6 +131,7 @@ def stack(tmp_path: Path, port: int, state: str) -> dict[str, Any]:
     )
 
 
+@pytest.mark.slow
 def test_a_port_of_another_process_is_refused_by_its_name(tmp_path: Path, port: int) -> None:
     (tmp_path / "nginx.pid").write_text(str(os.getpid()))
     (tmp_path / "encoder.pid").write_text(str(STRANGER))

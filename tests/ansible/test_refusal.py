@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 from ansible_sources import ROOT, Run
 from fleet_looks import GROUPS, M1, A, B, fleet_of, looks
@@ -18,6 +19,7 @@ BOOK = """
 """
 
 
+@pytest.mark.slow
 def test_the_refusal_names_shard_and_fix(play: Run, tmp_path: Path) -> None:
     seen = looks((B, A), (M1,))
     fleet = fleet_of(GROUPS, {"shard-a": [1], "shard-b": [0, 1]})

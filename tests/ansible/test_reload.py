@@ -72,6 +72,7 @@ def test_a_reload_that_is_taken(host: FakeHost, reload: Reload) -> None:
     assert not host.calls("systemctl restart")
 
 
+@pytest.mark.slow
 def test_a_program_that_is_in_its_own_way_is_restarted(host: FakeHost, reload: Reload) -> None:
     """As nginx is, that has a port on all addresses and is to have it on one."""
     (host.root / "refuses").touch()
@@ -79,6 +80,7 @@ def test_a_program_that_is_in_its_own_way_is_restarted(host: FakeHost, reload: R
     assert (told["changed"], told["restarted"]) == (True, True)
 
 
+@pytest.mark.slow
 def test_a_port_that_another_program_has(host: FakeHost, reload: Reload, master: int) -> None:
     """What serves goes on, with its old configuration."""
     (host.root / "refuses").touch()

@@ -72,6 +72,7 @@ def reported(play: Run, tmp_path: Path, role: str, *, failed: bool) -> str:
     ("role", "what"),
     [("services", "The rollout of release 2.0"), ("activation", f"Rollback to {C}")],
 )
+@pytest.mark.slow
 def test_a_change_that_failed_ends_with_where_every_host_is(
     play: Run, tmp_path: Path, role: str, what: str
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_change_that_failed_ends_with_where_every_host_is(
 
 
 @pytest.mark.parametrize("role", ["services", "activation"])
+@pytest.mark.slow
 def test_a_change_that_succeeded_says_what_a_journal_misses(
     play: Run, tmp_path: Path, role: str
 ) -> None:

@@ -133,6 +133,7 @@ def test_settings_that_services_read_are_not_for_everybody(served: Rollouts) -> 
     assert {path.stat().st_mode & 0o777 for path in served.units.iterdir()} == {0o644}
 
 
+@pytest.mark.slow
 def test_a_release_that_does_not_come_back_leaves_all_as_it_was(served: Rollouts) -> None:
     served.write("of the bad release")
     told = served.roll(BAD)
@@ -149,6 +150,7 @@ def test_a_release_that_does_not_come_back_leaves_all_as_it_was(served: Rollouts
     assert served.release() == OLD
 
 
+@pytest.mark.slow
 def test_what_a_service_says_about_its_start_is_the_reason(served: Rollouts) -> None:
     served.host.fails_with(served.services[0], GENERATION)
     served.host.says("[CRITICAL] the service cannot start: no such index")
@@ -156,6 +158,7 @@ def test_what_a_service_says_about_its_start_is_the_reason(served: Rollouts) -> 
     assert "no such index" in told["msg"]
 
 
+@pytest.mark.slow
 def test_going_back_undoes_this_run_and_no_other(served: Rollouts) -> None:
     served.write("of the new release")
     served.roll(NEW)
@@ -197,6 +200,7 @@ def test_without_a_way_back_nothing_is_rolled_out(served: Rollouts) -> None:
     assert not served.host.calls("systemctl restart")
 
 
+@pytest.mark.slow
 def test_a_rollout_goes_on_without_a_journal(served: Rollouts) -> None:
     (served.host.state / "journal.jsonl").unlink()
     (served.host.state / "journal.jsonl").mkdir()
@@ -238,6 +242,7 @@ def test_a_shard_that_is_new_to_its_host_waits_for_its_data(served: Rollouts) ->
     assert not served.roll(OLD, services=[*served.services, new])["changed"]
 
 
+@pytest.mark.slow
 def test_a_new_unit_goes_when_the_release_goes_back(served: Rollouts) -> None:
     new = served.host.service("shard", 2)
     served.write("of the bad release", [*served.services, new])

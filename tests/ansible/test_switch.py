@@ -241,6 +241,7 @@ def test_the_service_itself_says_why_it_does_not_start(host: FakeHost) -> None:
     assert told["msg"] == "restart askfleet-shard@0.service: index.faiss is damaged"
 
 
+@pytest.mark.slow
 def test_a_service_that_never_is_well_is_put_back(host: FakeHost) -> None:
     services = running(host, "shard", 0)
     host.answers["shard-0"] = lambda body: (
@@ -252,6 +253,7 @@ def test_a_service_that_never_is_well_is_put_back(host: FakeHost) -> None:
     assert list(host.drain.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_service_that_serves_something_else_is_not_well(host: FakeHost) -> None:
     services = running(host, "shard", 0)
     stuck = {"current": OLD, "previous": None}
@@ -301,6 +303,7 @@ def test_a_gateway_that_answers_wrong_is_not_flipped(host: FakeHost) -> None:
     assert host.calls("systemctl") == []
 
 
+@pytest.mark.slow
 def test_a_gateway_that_does_not_follow_is_put_back(host: FakeHost) -> None:
     services = running(host, "gateway")
     host.answers["gateway"] = lambda body: {

@@ -64,10 +64,12 @@ def controller(tmp_path: Path, play: Run) -> Controller:
     return Controller(tmp_path, play)
 
 
+@pytest.mark.slow
 def test_where_everybody_has_it_nothing_is_added(controller: Controller) -> None:
     assert "previous" not in controller.run("previous", looks((B, A), (M1,)))
 
 
+@pytest.mark.slow
 def test_a_new_host_is_given_what_the_controller_has(controller: Controller) -> None:
     controller.seal(
         f"generations/{A}/manifest.json", shards=[{"memory_bytes": one} for one in MEMORY]
@@ -84,6 +86,7 @@ def test_a_new_host_is_given_what_the_controller_has(controller: Controller) -> 
     assert f"will not have {A}" not in controller.output
 
 
+@pytest.mark.slow
 def test_what_the_controller_does_not_have_is_said(controller: Controller) -> None:
     seen = {**looks((B, A), (M1,)), "shard-b": look("shard-b", B)}
     previous = controller.run("previous", seen)["previous"]
@@ -91,6 +94,7 @@ def test_what_the_controller_does_not_have_is_said(controller: Controller) -> No
     assert f"shard-b will not have {A}" in controller.output
 
 
+@pytest.mark.slow
 def test_a_rollback_says_who_stays_behind(controller: Controller) -> None:
     seen = {**looks((B, A), (M1,)), "shard-b": look("shard-b", B)}
     told = controller.run("held", seen)

@@ -87,12 +87,14 @@ def none(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_finding_fails_and_names_package_and_fix(requirements, service, none, capsys) -> None:
     assert main([str(requirements), *service], none) == 1
     told = capsys.readouterr().out
     assert "requests 2.0.0: PYSEC-2018-28: fixed in 2.20.0: The Requests package" in told
 
 
+@pytest.mark.slow
 def test_an_exception_is_accepted_by_any_of_its_names_and_said(
     requirements, service, tmp_path, capsys
 ) -> None:
@@ -100,6 +102,7 @@ def test_an_exception_is_accepted_by_any_of_its_names_and_said(
     assert "accepted until" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_last_day_passes_and_the_next_does_not(requirements, service, tmp_path, capsys) -> None:
     assert main([str(requirements), *service], exceptions(tmp_path, days=0)) == 0
     assert main([str(requirements), *service], exceptions(tmp_path, days=-1)) == 1
@@ -107,6 +110,7 @@ def test_the_last_day_passes_and_the_next_does_not(requirements, service, tmp_pa
 
 
 @pytest.mark.parametrize("change", [{"id": '"CVE-1"'}, {"package": '"idna"'}])
+@pytest.mark.slow
 def test_an_exception_is_for_its_own_package_and_fault(
     requirements, service, tmp_path, change
 ) -> None:
@@ -120,6 +124,7 @@ def test_nothing_found_is_said(tmp_path, service, none, capsys) -> None:
     assert "no known vulnerability in" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_service_out_of_reach_passes_loudly(requirements, none, tmp_path, capsys) -> None:
     nobody = ["--vulnerability-service", "osv", "--osv-url", "http://127.0.0.1:9/"]
     assert main([str(requirements), *nobody], none) == 0

@@ -66,6 +66,7 @@ def declared(*extras: str) -> set[str]:
 @pytest.mark.parametrize(
     ("package", "extras"), [("app", ()), ("index_builder", ("controller",))], ids=str
 )
+@pytest.mark.slow
 def test_what_is_imported_is_declared(package: str, extras: tuple[str, ...]) -> None:
     """A package that is only there because another one needs it is missing one day."""
     known, origins = declared(*extras), packages_distributions()

@@ -158,6 +158,7 @@ def test_rows_of_documents_that_stay_do_not_move(
     storage=st.sampled_from([1.0, 1.25, 2.0]),
     k=st.integers(1, 30),
 )
+@pytest.mark.slow
 def test_all_probes_are_exact_search_whatever_has_changed(
     tmp_path_factory: pytest.TempPathFactory,
     seed: int,

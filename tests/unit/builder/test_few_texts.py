@@ -48,6 +48,7 @@ def check_answers(generation: SmallGeneration) -> None:
 @pytest.mark.parametrize("shards", [4, 16])
 @pytest.mark.parametrize("texts", [1, 2, 3])
 @pytest.mark.parametrize("times", [1, 40])
+@pytest.mark.slow
 def test_fewer_texts_than_shards(tmp_path: Path, shards: int, texts: int, times: int) -> None:
     generation = build_small(tmp_path, repeated(texts, times), shards=shards, index="auto")
     manifest = generation.manifest
@@ -65,6 +66,7 @@ def test_fewer_texts_than_shards(tmp_path: Path, shards: int, texts: int, times:
         assert (table.recall_at_1, table.recall_at_10) == (1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_the_kind_follows_each_shards_own_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +152,7 @@ def test_a_kind_that_was_chosen_stays_with_a_base(
     "kind", ["IVF16,Flat", "PQ8", "PQ4x4fs,RFlat", "PQ4x4fs,Refine(SQ8)", "HNSW8", "SQ8", "SQfp16"]
 )
 @pytest.mark.parametrize("texts", [1, 20, 300])
+@pytest.mark.slow
 def test_any_kind_over_any_shard(tmp_path: Path, kind: str, texts: int) -> None:
     generation = build_small(
         tmp_path, [f"question {number}" for number in range(texts)], shards=2, index=kind

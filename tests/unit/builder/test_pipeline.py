@@ -119,6 +119,7 @@ def test_all_probes_together_are_exact_search(built: SmallGeneration) -> None:
     storage=st.sampled_from([1.0, 1.25, 2.0]),
     k=st.integers(1, 30),
 )
+@pytest.mark.slow
 def test_all_probes_are_exact_search_whatever_the_corpus(
     tmp_path_factory: pytest.TempPathFactory,
     seed: int,

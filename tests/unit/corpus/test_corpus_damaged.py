@@ -43,6 +43,7 @@ GOOD = {
 @SOME
 @given(data=st.data(), packed=st.booleans())
 @pytest.mark.parametrize("name", GOOD)
+@pytest.mark.slow
 def test_a_corpus(tmp_path: Path, name: str, data: st.DataObject, packed: bool) -> None:
     good, path = GOOD[name], tmp_path / (name + ".gz" * packed)
     content = data.draw(damaged(good) | st.binary(max_size=60))
@@ -63,6 +64,7 @@ def test_a_corpus(tmp_path: Path, name: str, data: st.DataObject, packed: bool) 
 
 @SOME
 @given(line=st.dictionaries(st.sampled_from(["id", "text", "answer", "metadata"]), values))
+@pytest.mark.slow
 def test_a_line_of_json(tmp_path: Path, line: dict[str, object]) -> None:
     path = tmp_path / "corpus.jsonl"
     path.write_text(json.dumps(line) + "\n" + '{"text": "good"}\n')
@@ -111,6 +113,7 @@ def test_the_hook_hears_what_an_ordinary_pickle_can_do() -> None:
 @SOME
 @given(data=st.data())
 @pytest.mark.parametrize("name", ["clusters", "embeddings", "centers"])
+@pytest.mark.slow
 def test_the_course_files(tmp_path: Path, name: str, data: st.DataObject) -> None:
     protocol = data.draw(st.sampled_from([0, 2, 4, 5]))
     files = {
@@ -174,6 +177,7 @@ steps = st.one_of(
 
 @settings(SOME, max_examples=1500)
 @given(program=st.lists(steps, max_size=14).map(b"".join))
+@pytest.mark.slow
 def test_no_pickle_runs(tmp_path: Path, program: bytes) -> None:
     path = tmp_path / "numbers.pkl"
     path.write_bytes(b"\x80\x04" + program + b".")

@@ -47,6 +47,7 @@ def read(path: Path) -> None:
 @SOME
 @given(data=st.data())
 @pytest.mark.parametrize("name", GOOD)
+@pytest.mark.slow
 def test_a_damaged_file(tmp_path: Path, name: str, data: st.DataObject) -> None:
     path = tmp_path / name
     path.write_bytes(data.draw(damaged(GOOD[name])))

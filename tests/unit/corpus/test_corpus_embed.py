@@ -85,6 +85,7 @@ def test_another_corpus_or_model_does_not_meet_these_vectors(tmp_path, progress)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(tmp_path, progress, processes):
     started = subprocess.Popen(
         [sys.executable, str(MAIN), str(tmp_path), "400", str(processes)],
@@ -116,6 +117,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(tmp_path, progress, 
     assert np.array_equal(vectors, expected(ingested))
 
 
+@pytest.mark.slow
 def test_a_killed_build_leaves_no_worker_behind_and_can_be_resumed(tmp_path, progress):
     started = subprocess.Popen(
         [sys.executable, str(MAIN), str(tmp_path), "400", "2"],

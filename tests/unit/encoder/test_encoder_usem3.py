@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from asgi_client import Client
 from encoder_fakes import make_config
 from tiny_model import DIM, save_tiny_model
@@ -12,6 +13,7 @@ from app.encoder import create_app
 from index_builder.publish import publish_model
 
 
+@pytest.mark.slow
 def test_two_models_of_different_length_answer_beside_each_other(tmp_path: Path) -> None:
     use = publish_use(tmp_path / "models")
     tiny = publish_model(

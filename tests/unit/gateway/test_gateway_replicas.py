@@ -194,6 +194,7 @@ def test_who_was_left_alone_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> N
         assert service.links == 2
 
 
+@pytest.mark.slow
 def test_the_only_replica_has_the_whole_deadline() -> None:
     with fleet(Service(says(Answer(1, b"late"), 0.8)), patience=0.1) as replicas:
         assert ask(replicas).body == b"late"

@@ -278,6 +278,7 @@ def test_the_public_form_has_no_inner_numbers() -> None:
     questions=st.integers(1, 5),
     broken=st.sets(st.integers(0, 4), max_size=2),
 )
+@pytest.mark.slow
 def test_fan_out_and_merge_are_brute_force(
     seed: int,
     documents: int,

@@ -289,6 +289,7 @@ def test_a_pool_that_stays_drained_is_given_up(
     assert len(server.requests) > 2
 
 
+@pytest.mark.slow
 def test_a_pool_that_was_waited_for_in_vain_is_not_waited_for_again_until_it_answers(
     server: Pool, upstream: Blocking, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,7 @@ def open_all(directory: Path) -> None:
 @SOME
 @given(data=st.data())
 @pytest.mark.parametrize("member", ["", "model", "shards", "routing", "files"])
+@pytest.mark.slow
 def test_a_manifest(copied: Path, data: st.DataObject, member: str) -> None:
     path = copied / "manifest.json"
     before = path.read_bytes()
@@ -70,6 +71,7 @@ def test_a_manifest(copied: Path, data: st.DataObject, member: str) -> None:
 @SOME
 @given(data=st.data())
 @pytest.mark.parametrize("member", ["", "variants", "files", "probe"])
+@pytest.mark.slow
 def test_an_artefact(
     sealed: SmallGeneration, tmp_path: Path, data: st.DataObject, member: str
 ) -> None:
@@ -114,6 +116,7 @@ def test_a_shard_that_is_verified_first(copied: Path, data: st.DataObject, name:
 
 @SOME
 @given(data=st.data())
+@pytest.mark.slow
 def test_a_canary_file(copied: Path, data: st.DataObject) -> None:
     path = copied / canary.NAME
     line = path.read_bytes().splitlines()[0]

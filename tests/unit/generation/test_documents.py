@@ -115,6 +115,7 @@ def test_what_is_no_store_is_refused(tmp_path: Path, content: bytes | None) -> N
 
 
 @given(data=st.data(), count=st.sampled_from([1, 3, BLOCK, 150]))
+@pytest.mark.slow
 def test_a_damaged_file_is_an_error_with_a_name_or_reads_as_documents(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, count: int
 ) -> None:

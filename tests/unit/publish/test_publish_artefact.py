@@ -24,6 +24,7 @@ def edit(directory: Path, change: Callable[[dict[str, Any]], None]) -> None:
     path.write_text(json.dumps(content))
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_named(copy: Path) -> None:
     path = copy / "model.onnx"
     data = bytearray(path.read_bytes())

@@ -19,6 +19,7 @@ def silent(line: str) -> None:
     """No output."""
 
 
+@pytest.mark.slow
 def test_vectors_agree_with_the_reference(artefact: Path, tiny: Path) -> None:
     engine = open_engine(artefact)
     vectors = engine.encode(TEXTS)
@@ -45,6 +46,7 @@ def test_publishing_again_returns_the_same_artefact(artefact: Path, tiny: Path) 
     assert (artefact / "model.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_same_input_gives_the_same_fingerprint_elsewhere(
     artefact: Path, tiny: Path, tmp_path: Path
 ) -> None:
@@ -52,6 +54,7 @@ def test_same_input_gives_the_same_fingerprint_elsewhere(
     assert other.name == artefact.name
 
 
+@pytest.mark.slow
 def test_a_damaged_artefact_is_made_again(tiny: Path, tmp_path: Path) -> None:
     first = publish_model(str(tiny), tmp_path, precision="fp32", report=silent)
     graph = first / "model.onnx"
@@ -61,6 +64,7 @@ def test_a_damaged_artefact_is_made_again(tiny: Path, tmp_path: Path) -> None:
     Model.load(second).verify(second)
 
 
+@pytest.mark.slow
 def test_labelled_questions_are_measured(tiny: Path, tmp_path: Path) -> None:
     texts = [f"question number {n} about {chr(97 + n)}" for n in range(20)]
     for name, chosen in (("corpus", texts), ("queries", texts[:5])):

@@ -98,6 +98,7 @@ def test_a_lost_ping_does_not_end_the_watchdog(tmp_path: Path, answering: list[i
         stop.set()
 
 
+@pytest.mark.slow
 def test_the_watchdog_is_fed_only_while_the_service_answers(
     systemd: tuple[socket.socket, str], answering: list[int]
 ) -> None:

@@ -76,6 +76,7 @@ def test_a_large_body_is_read_so_that_no_reset_destroys_the_answer(
 
 
 @pytest.mark.usefixtures("responder")
+@pytest.mark.slow
 def test_who_sends_nothing_blocks_nobody_and_is_let_go(listener: socket.socket) -> None:
     silent = [connect(listener) for _ in range(PARTS // 2)]
     slow = connect(listener)
@@ -88,6 +89,7 @@ def test_who_sends_nothing_blocks_nobody_and_is_let_go(listener: socket.socket) 
 
 
 @pytest.mark.usefixtures("responder")
+@pytest.mark.slow
 def test_who_does_not_close_is_closed(listener: socket.socket) -> None:
     with connect(listener) as caller:
         caller.sendall(b"GET / HTTP/1.1\r\n\r\n")
@@ -148,6 +150,7 @@ def test_stop_waits_for_an_accept_that_has_begun(listener: socket.socket) -> Non
         assert status(caller) == 503
 
 
+@pytest.mark.slow
 def test_no_connection_is_lost_when_it_stops(listener: socket.socket, flag: Path) -> None:
     """Callers come all the time: each is answered here or found by the service, none by neither."""
     host, port = listener.getsockname()[:2]
@@ -184,6 +187,7 @@ def test_no_connection_is_lost_when_it_stops(listener: socket.socket, flag: Path
 
 
 @pytest.mark.usefixtures("responder")
+@pytest.mark.slow
 def test_without_the_flag_connections_wait(listener: socket.socket, flag: Path) -> None:
     assert ask(listener) == 503
     flag.unlink()
