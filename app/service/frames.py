@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -21,9 +23,11 @@ from app.wire.frames import (
 # What answers a question: at once, or when it is there. It raises nothing. The second argument says
 # whether the caller has gone.
 Answers = Callable[[Question, Callable[[], bool]], Reply | Awaitable[Reply]]
-# Questions of one connection under way; while there are so many, no more are read. Nor while the
+# Questions of one connection under way; while there are so many, no more are begun. Nor while the
 # caller reads no answers.
 MAX_UNDER_WAY = 256
+# Seconds that questions of one connection may take of the loop before it is another's turn.
+TURN = 0.005
 SWITCHED = (
     f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {PROTOCOL}\r\n\r\n"
 ).encode("ascii")
@@ -43,10 +47,11 @@ class Frames(asyncio.Protocol):
         self._connections = connections
         self._answers = answers
         self._splitter = Splitter(MAX_QUESTION)
-        self._under_way: dict[int, asyncio.Task[None]] = {}
+        # By task, not by number: a caller may use one twice.
+        self._under_way: set[asyncio.Future[None]] = set()
         self._ready: list[bytes] = []
-        self._gone = False
-        self._full = False
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._gone = self._full = self._paused = self._scheduled = False
         self._transport: asyncio.Transport
 
     def switch(self, transport: asyncio.BaseTransport) -> None:
@@ -67,8 +72,8 @@ class Frames(asyncio.Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether no question is under way."""
-        return not self._under_way and not self._ready
+        """Whether no question waits or is under way."""
+        return not (self._waiting or self._under_way or self._ready)
 
     def close_idle(self) -> None:
         """Close it, where it is idle."""
@@ -78,41 +83,77 @@ class Frames(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer what is whole."""
         try:
-            for number, payload in self._splitter.feed(data):
-                self._answer(number, question(payload))
+            self._waiting.extend(self._splitter.feed(data))
         except FrameError as error:
-            log.warning("a connection is closed: %s", error)
-            self._transport.abort()
+            self._refuse(error)
+        else:
+            self._work()
 
     def pause_writing(self) -> None:
         """The caller reads no answers: it is asked nothing more from."""
         self._full = True
-        self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It reads again."""
         self._full = False
-        self._go_on()
+        self._work()
+
+    @property
+    def _blocked(self) -> bool:
+        return self._gone or self._full or len(self._under_way) >= MAX_UNDER_WAY
+
+    def _work(self) -> None:
+        """Begin what waits, for a turn; nothing is read while something is left."""
+        ends = time.monotonic() + TURN
+        while self._waiting and not self._blocked:
+            number, payload = self._waiting.popleft()
+            try:
+                self._answer(number, question(payload))
+            except FrameError as error:
+                self._refuse(error)
+                return
+            if time.monotonic() > ends:
+                break
+        if self._waiting and not self._blocked and not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        self._read(on=not self._waiting and not self._blocked)
+
+    def _next_turn(self) -> None:
+        self._scheduled = False
+        self._work()
+
+    def _read(self, *, on: bool) -> None:
+        if self._gone or on is not self._paused:
+            return
+        self._paused = not on
+        if on:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def _refuse(self, error: FrameError) -> None:
+        log.warning("a connection is closed: %s", error)
+        self._gone = True
+        self._waiting.clear()
+        self._transport.abort()
 
     def _answer(self, number: int, asked: Question) -> None:
         answer = self._answers(asked, self.is_gone)
         if isinstance(answer, Awaitable):
-            self._under_way[number] = asyncio.ensure_future(self._later(number, answer))
-            if len(self._under_way) >= MAX_UNDER_WAY:
-                self._transport.pause_reading()
+            task = asyncio.ensure_future(self._later(number, answer))
+            self._under_way.add(task)
+            task.add_done_callback(self._ended)
         else:
             self._send(number, answer)
 
     async def _later(self, number: int, answer: Awaitable[Reply]) -> None:
-        try:
-            self._send(number, await answer)
-        finally:
-            del self._under_way[number]
-            self._go_on()
+        self._send(number, await answer)
 
-    def _go_on(self) -> None:
-        if not self._gone and not self._full and len(self._under_way) < MAX_UNDER_WAY:
-            self._transport.resume_reading()
+    def _ended(self, task: asyncio.Future[None]) -> None:
+        self._under_way.discard(task)
+        if self._waiting or self._paused:
+            self._work()
 
     def _send(self, number: int, answer: Reply) -> None:
         if not self._ready:
