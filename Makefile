@@ -120,7 +120,7 @@ quick-types:
 	@$(BIN)/mypy
 
 quick-unit:
-	@$(BIN)/pytest -q -m 'not slow' tests/unit
+	@$(BIN)/pytest -q -n 2 --dist loadfile -m 'not slow' tests/unit
 
 quick-ansible: # apart from unit, see there
 	@$(BIN)/pytest -q -m 'not slow' tests/ansible

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from own_nginx import configure, free_port, running
 
+pytestmark = pytest.mark.slow  # its fixtures are
+
 DEADLINE = 1
 ORIGIN = "https://widget.example:8443"
 SHORT, LONG = b"x", b"x" * 1500
@@ -115,7 +117,6 @@ def test_what_a_gateway_answers_is_asked_once(
     [(LONG, 2, 2 * (DEADLINE + 1)), (SHORT, 4, 2 * 0.3 + 2 * (DEADLINE + 1))],
     ids=["long", "short"],
 )
-@pytest.mark.slow
 def test_gateways_that_say_nothing_are_given_up_after_a_total_time(
     edge: Edge, body: bytes, asked: int, seconds: float
 ) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from ansible_sources import ROOT, Run, load_filter
 
+pytestmark = pytest.mark.slow  # its fixtures are
+
 inventory = load_filter("askfleet_inventory")
 topology = load_filter("askfleet_topology")
 
@@ -98,7 +100,6 @@ def gateway(play: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return render(play, "gateway-2", tmp_path_factory.mktemp("gateway"))
 
 
-@pytest.mark.slow
 def test_nginx_accepts_its_configuration(gateway: Path) -> None:
     command = ["nginx", "-t", "-c", gateway / "nginx.conf", "-e", gateway / "log"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -123,7 +124,6 @@ def test_systemd_accepts_the_sockets(gateway: Path, tmp_path: Path) -> None:
     assert "x.socket" not in done.stderr, done.stderr
 
 
-@pytest.mark.slow
 def test_prometheus_is_told_addresses_in_brackets(play: Run, tmp_path: Path) -> None:
     """On edge-1, which watches the fleet."""
     text = (render(play, "edge-1", tmp_path) / "prometheus.yml").read_text()

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from ansible_sources import ROOT, Run
 
+pytestmark = pytest.mark.slow  # its fixtures are
+
 # As operators have them, not as the lab's inventory has them.
 RULES = yaml.safe_load((ROOT / "roles/monitoring/defaults/main.yml").read_text())
 TESTS = ROOT / "tests/ansible/alerts_test.yml"
@@ -55,7 +57,6 @@ def targets(config: Any, job: str) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
-@pytest.mark.slow
 def test_every_service_is_asked_where_it_listens(config: Any) -> None:
     asked = targets(config, "askfleet")
     assert len(asked) == 12
@@ -94,7 +95,6 @@ def test_promtool_accepts_the_configuration(written: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.slow
 def test_alerts_fire_when_they_should_and_only_then(written: Path) -> None:
     (written / "alerts_test.yml").write_text(TESTS.read_text())
     done = promtool("test", "rules", "alerts_test.yml", cwd=written)

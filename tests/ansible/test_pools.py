@@ -23,6 +23,8 @@ from app.gateway.call import Call, UpstreamError
 from app.gateway.connections import Connections
 from app.gateway.upstream import Fleet, Upstream
 
+pytestmark = pytest.mark.slow  # its fixtures are
+
 MODEL, GENERATION = "0123456789abcdef", "20260101T000000Z-01234567"
 QUERIES = np.eye(2, 4, dtype=np.float32)
 FOUND = msgspec.json.encode({"generation": GENERATION, "shard": 0, "results": [[], []]})
@@ -179,7 +181,6 @@ def test_when_one_is_dead_and_the_other_restarts_the_answer_is_waited_for(
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-@pytest.mark.slow
 def test_a_replica_that_fails_costs_nobody_an_answer(
     ports: dict[str, int], replicas: list[Replica], status: int
 ) -> None:
@@ -221,7 +222,6 @@ def test_the_edge_lets_nobody_choose_a_generation(
     ("status", "code"),
     [(503, "shards_unavailable"), (503, "encoder_unavailable"), (504, "deadline")],
 )
-@pytest.mark.slow
 def test_what_the_fleet_answers_is_asked_once_and_counts_against_no_gateway(
     ports: dict[str, int], replicas: list[Replica], log: Log, method: str, status: int, code: str
 ) -> None:
@@ -236,7 +236,6 @@ def test_what_the_fleet_answers_is_asked_once_and_counts_against_no_gateway(
 
 
 @pytest.mark.parametrize("status", [500, 502])
-@pytest.mark.slow
 def test_a_gateway_that_cannot_answer_is_asked_once_in_two_seconds(
     ports: dict[str, int], replicas: list[Replica], status: int
 ) -> None:
@@ -258,7 +257,6 @@ def test_where_no_gateway_can_answer_that_is_what_is_said(
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/health"])
-@pytest.mark.slow
 def test_a_gateway_that_is_not_ready_leaves_the_health_page_to_another(
     ports: dict[str, int], replicas: list[Replica], path: str
 ) -> None:
@@ -314,7 +312,6 @@ def test_a_replica_that_hangs_costs_little_time(
     assert 0.25 < max(waits) < 1.0
 
 
-@pytest.mark.slow
 def test_a_slow_replica_that_is_the_only_one_left_is_waited_for(
     ports: dict[str, int], replicas: list[Replica]
 ) -> None:
@@ -345,7 +342,6 @@ def test_a_gateway_that_hangs_costs_little_time(
 
 
 @pytest.mark.parametrize(("body", "query"), [(b"x" * 1000, ""), (b"x", "?q=" + "x" * 1000)])
-@pytest.mark.slow
 def test_long_requests_have_the_whole_deadline(
     ports: dict[str, int], replicas: list[Replica], body: bytes, query: str
 ) -> None:
@@ -355,7 +351,6 @@ def test_long_requests_have_the_whole_deadline(
     assert sum(len(replica.requests) for replica in replicas) == 1
 
 
-@pytest.mark.slow
 def test_when_every_gateway_is_slow_one_is_waited_for(
     ports: dict[str, int], replicas: list[Replica]
 ) -> None:
@@ -365,7 +360,6 @@ def test_when_every_gateway_is_slow_one_is_waited_for(
     assert sum(len(replica.requests) for replica in replicas) == 3
 
 
-@pytest.mark.slow
 def test_more_than_gateways_can_take_is_refused_at_once(
     ports: dict[str, int], replicas: list[Replica]
 ) -> None:

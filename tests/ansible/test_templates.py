@@ -12,6 +12,8 @@ import jinja2
 import pytest
 from ansible_sources import ROOT, Run
 
+pytestmark = pytest.mark.slow  # its fixtures are
+
 TEMPLATES = [
     {"src": "systemd/askfleet.service.j2", "end": ".service"},
     {"src": "systemd/askfleet.socket.j2", "end": ".socket"},
@@ -60,7 +62,6 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.slow
 def test_systemd_accepts_the_units(gateway: Path, shard: Path) -> None:
     units = [*gateway.glob("askfleet-*"), *shard.glob("askfleet-*")]
     assert {u.name for u in units} == {
@@ -89,7 +90,6 @@ def test_a_broken_unit_would_be_seen(shard: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["encoder", "gateway", "shard"])
-@pytest.mark.slow
 def test_units_are_exposed_little(kind: str, request: pytest.FixtureRequest) -> None:
     """At most 1.5 of 10, where 10 is root with all it may do."""
     directory: Path = request.getfixturevalue(kind)
@@ -110,7 +110,6 @@ def test_the_firewalls_unit_is_exposed_little(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.slow
 def test_systemd_accepts_the_directories(edge: Path, tmp_path: Path) -> None:
     done = run("systemd-tmpfiles", "--create", f"--root={tmp_path}", edge / "tmpfiles.conf")
     assert done.returncode == 0, done.stderr

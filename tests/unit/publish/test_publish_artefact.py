@@ -11,6 +11,8 @@ from msgspec.structs import replace
 from app.errors import ModelError
 from app.generation.model import Model, Prompt, Prompts, Variant, cpu_flags, fingerprint_of
 
+pytestmark = pytest.mark.slow  # its fixtures are
+
 
 @pytest.fixture
 def copy(artefact: Path, tmp_path: Path) -> Path:
@@ -24,7 +26,6 @@ def edit(directory: Path, change: Callable[[dict[str, Any]], None]) -> None:
     path.write_text(json.dumps(content))
 
 
-@pytest.mark.slow
 def test_a_changed_file_is_named(copy: Path) -> None:
     path = copy / "model.onnx"
     data = bytearray(path.read_bytes())

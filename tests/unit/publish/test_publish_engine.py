@@ -15,6 +15,8 @@ from app.generation.engines.onnx import load_tokenizer, onnx_session
 from app.generation.model import Model
 from index_builder.publish import publish_model
 
+pytestmark = pytest.mark.slow  # its fixtures are
+
 TEXT = "how do you turn on an iphone?"
 OTHERS = ["why", "a much longer question that fills more tokens than the first", "?!"] * 5
 DIGEST = """
@@ -33,7 +35,6 @@ def artefact(
     return publish_model(str(tiny), out, precision=request.param, report=lambda _: None)
 
 
-@pytest.mark.slow
 def test_neighbours_do_not_change_a_vector(artefact: Path) -> None:
     engine = open_engine(artefact)
     alone = engine.encode([TEXT])[0]
@@ -60,7 +61,6 @@ def test_a_new_process_gives_the_same_bits(artefact: Path) -> None:
     assert done.stdout.strip() == digest
 
 
-@pytest.mark.slow
 def test_int8_has_the_same_integers_on_every_cpu(tiny: Path, tmp_path: Path) -> None:
     """What ONNX Runtime computes here is what exact integers give: no sum has saturated."""
     path = publish_model(str(tiny), tmp_path, precision="int8", report=lambda _: None)

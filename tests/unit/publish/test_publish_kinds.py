@@ -26,6 +26,8 @@ from index_builder.publish.prompts import PromptNames, prompt_names
 from index_builder.publish.reference import NO_LIMIT, Reference, open_reference
 from index_builder.publish.source import Source
 
+pytestmark = pytest.mark.slow  # its fixtures are
+
 TEXTS = ["a b c", "z", "q w e r t y", "why ? !", "l o n g " * 5]
 E5 = {"query": "q : ", "passage": "p p : "}
 
@@ -76,7 +78,6 @@ def published(e5: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     return publish_model(str(e5), out, precision="fp32", report=lines.append), lines
 
 
-@pytest.mark.slow
 def test_each_side_has_its_prompt(e5: Path, published: tuple[Path, list[str]]) -> None:
     artefact, lines = published
     model = Model.load(artefact)
@@ -117,7 +118,6 @@ def test_torch_serves_both_sides_too(e5: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max", "lasttoken", "mean_sqrt_len_tokens"])
 @pytest.mark.parametrize("include_prompt", [True, False])
-@pytest.mark.slow
 def test_vectors_are_those_of_plain_encode(
     tmp_path: Path, pooling: str, include_prompt: bool
 ) -> None:
@@ -138,7 +138,6 @@ def test_vectors_are_those_of_plain_encode(
         assert agreement(engine, side, reference.encode(TEXTS, side)) > 0.9999
 
 
-@pytest.mark.slow
 def test_a_pooling_that_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     path = save_model(
         tmp_path,
@@ -169,7 +168,6 @@ def test_a_roberta_is_cut_where_it_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model2vec", [False, True])
-@pytest.mark.slow
 def test_a_table_of_token_vectors_is_served(tmp_path: Path, model2vec: bool) -> None:
     path = save_static_model(tmp_path, model2vec=model2vec)
     artefact = publish_model(str(path), tmp_path / "out", report=silent)

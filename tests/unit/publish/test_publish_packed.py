@@ -31,6 +31,8 @@ from index_builder.publish.packed import make_packed, packable
 from index_builder.publish.reference import open_reference
 from index_builder.publish.source import Source
 
+pytestmark = pytest.mark.slow  # its fixtures are
+
 DIGEST = """
 import hashlib, sys
 from pathlib import Path
@@ -59,7 +61,6 @@ def mixed(count: int, seed: int = 1) -> list[str]:
     ]
 
 
-@pytest.mark.slow
 def test_thousands_of_texts_have_the_bits_they_have_alone(engine: PassEngine) -> None:
     texts = mixed(3000)
     alone = np.concatenate([engine.encode([text]) for text in texts])
@@ -72,7 +73,6 @@ def test_thousands_of_texts_have_the_bits_they_have_alone(engine: PassEngine) ->
 
 
 @pytest.mark.parametrize("size", range(1, PASS + 1))
-@pytest.mark.slow
 def test_the_size_of_a_pass_does_not_matter(engine: PassEngine, size: int) -> None:
     texts = mixed(200, seed=size)
     alone = np.concatenate([engine.encode([text]) for text in texts])
@@ -127,7 +127,6 @@ def test_the_artefact_names_its_engine(artefact: Path) -> None:
     assert rows["int8"].ms_together is None
 
 
-@pytest.mark.slow
 def test_earlier_releases_read_what_they_can_serve(tiny: Path, tmp_path: Path) -> None:
     path = publish_model(str(tiny), tmp_path, precision="fp32", report=lambda _: None)
     assert "ms_together" not in (path / "model.json").read_text()
@@ -142,7 +141,6 @@ def test_earlier_releases_read_what_they_can_serve(tiny: Path, tmp_path: Path) -
         {"prompts": {"query": "q : ", "passage": "p p : "}, "include_prompt": False},
     ],
 )
-@pytest.mark.slow
 def test_models_of_the_plan_are_served_as_their_authors_meant(
     tmp_path: Path, kind: dict[str, Any]
 ) -> None:

