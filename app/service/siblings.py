@@ -100,7 +100,10 @@ class Siblings:
 
 
 def get(socket_path: str, path: str, seconds: float, headers: dict[str, str]) -> bytes | None:
-    """The body of GET ``path`` over a unix socket, whatever its status; None without an answer."""
+    """The body of GET ``path`` over a unix socket; None without an answer of 200 or 503.
+
+    Health pages say 503 of a process that takes no traffic. Any other status is an error's.
+    """
     import http.client  # only here: this module comes before "starting" can be said
     import socket
 
@@ -110,7 +113,9 @@ def get(socket_path: str, path: str, seconds: float, headers: dict[str, str]) ->
         connection.sock.settimeout(seconds)
         connection.sock.connect(socket_path)
         connection.request("GET", path, headers=headers)
-        return connection.getresponse().read()
+        answer = connection.getresponse()
+        body = answer.read()
+        return body if answer.status in (200, 503) else None
     except (OSError, http.client.HTTPException) as error:
         log.warning("%s does not answer %s: %s", socket_path, path, error)
         return None

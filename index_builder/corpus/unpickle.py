@@ -23,7 +23,7 @@ from app.errors import CorpusError
 _NUMBERS = frozenset(["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"])
 
 
-class _Refused(Exception):  # noqa: N818 - never leaves this module
+class _Refused(Exception):  # noqa: N818  # it never leaves this module
     """The pickle asks for something that is not admitted; the message says what."""
 
 

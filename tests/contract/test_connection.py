@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from service_process import ServiceProcess, service
-from small_generations import SmallGeneration, build_small, link
+from service_process import ServiceProcess, shard_process
+from small_generations import SmallGeneration, build_small
 
 from app.wire import vectors_to_bytes
 
@@ -24,16 +24,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallGeneration:
 def shard(
     small: SmallGeneration, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServiceProcess]:
-    root = tmp_path_factory.mktemp("run")
-    environ = {
-        "ASKFLEET_SHARD": "0",
-        "ASKFLEET_LINKS": str(link(root / "links", small.directory)),
-        "ASKFLEET_DRAIN_FILE": str(root / "drain"),
-    }
-    with service("shard", environ, root) as process:
-        process.ready()
+    with shard_process(small.directory, tmp_path_factory.mktemp("run")) as process:
         yield process
-        assert "Traceback" not in process.log.read_text()
 
 
 def search(small: SmallGeneration, *headers: bytes) -> bytes:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from service_process import ServiceProcess, service
-from small_generations import SmallGeneration, build_small, link
+from service_process import ServiceProcess, shard_process
+from small_generations import SmallGeneration, build_small
 
 from app.wire import frames, vectors_to_bytes
 from app.wire.frames import Answer, Encode, Refusal, Reply, Search, Splitter
@@ -26,17 +26,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallGeneration:
 
 @pytest.fixture
 def shard(small: SmallGeneration, tmp_path: Path) -> Iterator[ServiceProcess]:
-    root = tmp_path
-    environ = {
-        "ASKFLEET_SHARD": "0",
-        "ASKFLEET_LINKS": str(link(root / "links", small.directory)),
-        "ASKFLEET_DRAIN_FILE": str(root / "drain"),
-    }
-    with service("shard", environ, root) as process:
-        process.ready()
+    with shard_process(small.directory, tmp_path) as process:
         yield process
-        told = process.log.read_text()
-        assert "Traceback" not in told, told[-3000:]
 
 
 class Caller:

@@ -124,7 +124,7 @@ def main(arguments: list[str], exceptions: Path = EXCEPTIONS) -> int:
     for line in (*notes, *findings):
         print(f"audit: {line}")  # noqa: T201  # a command prints
     if not notes and not findings:
-        print(f"audit: no known vulnerability in {', '.join(files)}")  # noqa: T201
+        print(f"audit: no known vulnerability in {', '.join(files)}")  # noqa: T201  # likewise
     return 1 if findings else 0
 
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
+from small_generations import link
+
 # This checkout's services, wherever the virtualenv has another one installed from.
 ROOT = Path(__file__).parents[2]
 GUNICORN = Path(sys.executable).with_name("gunicorn")
@@ -168,6 +170,24 @@ class HalfRequest:
 
     def close(self) -> None:
         self._socket.close()
+
+
+@contextmanager
+def shard_process(generation: Path, directory: Path) -> Iterator[ServiceProcess]:
+    """Shard 0 of a generation, READY; its log has no stack trace at the end.
+
+    Its drain flag is ``directory / "drain"``.
+    """
+    environ = {
+        "ASKFLEET_SHARD": "0",
+        "ASKFLEET_LINKS": str(link(directory / "links", generation)),
+        "ASKFLEET_DRAIN_FILE": str(directory / "drain"),
+    }
+    with service("shard", environ, directory) as process:
+        process.ready()
+        yield process
+        told = process.log.read_text()
+        assert "Traceback" not in told, told[-3000:]
 
 
 @contextmanager

@@ -2,14 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from encoder_fakes import DIM, LONG, FakeEngine, vector_of
+from numpy.typing import NDArray
 
 from app.encoder.batcher import ENOUGH, Batcher
 from app.errors import ProblemError
+from app.generation.engines.base import Prepared
 
 
 def there() -> None:
@@ -178,7 +180,7 @@ def test_who_has_gone_is_not_encoded_and_others_are() -> None:
 
 def test_a_text_that_fails_fails_its_caller_alone() -> None:
     class Picky(FakeEngine):
-        def run(self, texts):  # type: ignore[no-untyped-def]
+        def run(self, texts: Sequence[Prepared]) -> NDArray[np.float32]:
             if any(text.content[0] == "bad!" for text in texts):
                 raise ValueError("boom")
             return super().run(texts)

@@ -127,7 +127,7 @@ def test_shards_are_asked_side_by_side() -> None:
             await asyncio.sleep(0.001)
         return await search(shard, *asked)
 
-    fleet.search = together  # type: ignore[method-assign]
+    fleet.search = together  # type: ignore[method-assign]  # a fake, for this test alone
     result = searcher.search(SearchRequest(("north",), probe="all"), call())
     assert sorted(shard for shard, _ in fleet.asked) == [0, 1, 2, 3]
     assert result.queries[0].missing == []

@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from odd_models import save_model
 from tiny_model import DIM, MAX_TOKENS
 
@@ -25,7 +27,7 @@ from app.generation.engines.base import TextEngine, passes
 from app.generation.engines.onnx import load_tokenizer
 from app.generation.engines.packed import STEP, PackedEngine, packed, packed_session
 from app.generation.engines.table import ENGINES, PASS
-from app.generation.model import NO_PROMPTS, Model
+from app.generation.model import NO_PROMPTS, Model, Side
 from index_builder.publish import publish_model
 from index_builder.publish.packed import make_packed, packable
 from index_builder.publish.reference import open_reference
@@ -171,7 +173,7 @@ def test_an_engine_whose_neighbours_change_bits_is_not_served(
     class Worse:
         fingerprint, dim = engine.fingerprint, engine.dim
 
-        def encode(self, texts, side="query"):  # type: ignore[no-untyped-def]
+        def encode(self, texts: Sequence[str], side: Side = "query") -> NDArray[np.float32]:
             vectors = engine.encode(texts, side)
             return vectors if len(texts) == 1 else np.nextafter(vectors, np.float32(2))
 
