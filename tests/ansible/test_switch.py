@@ -100,12 +100,22 @@ def test_a_shard_gets_the_memory_that_its_generations_need(host: FakeHost) -> No
 
 
 @pytest.mark.parametrize(
-    ("kind", "limit"), [("gateway", (2048 << 20) + 110), ("encoder", (1024 << 20) + 330)]
+    ("kind", "processes", "limit"),
+    [
+        ("gateway", 1, (2048 << 20) + 110),
+        ("gateway", 3, 3 * ((2048 << 20) + 110)),
+        ("gateway", 0, 2 * ((2048 << 20) + 110)),
+        ("encoder", None, (1024 << 20) + 330),
+    ],
 )
 def test_others_get_the_memory_of_the_files_that_they_load(
-    host: FakeHost, kind: str, limit: int
+    host: FakeHost, kind: str, processes: int | None, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Each process of a gateway for itself; 0 of them are half of the cores."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(5))
     services = running(host, kind)
+    if processes is not None:
+        services = [{**service, "processes": processes} for service in services]
     for name, needs in ((OLD, 100), (NEW, 10)):
         place = Path(host.place(kind, name), *(["routing"] if kind == "gateway" else []))
         place.mkdir(parents=True)

@@ -21,7 +21,7 @@ TEMPLATES = [
 ]
 
 
-def render(play: Run, host: str, to: Path) -> Path:
+def render(play: Run, host: str, to: Path, **more: object) -> Path:
     gunicorn = to / "opt/current/bin/python"
     gunicorn.parent.mkdir(parents=True)
     gunicorn.write_text("#!/bin/sh\n")
@@ -32,6 +32,7 @@ def render(play: Run, host: str, to: Path) -> Path:
         "render_templates": TEMPLATES,
         "askfleet_source_dir": str(ROOT),
         "askfleet_install_dir": str(to / "opt"),
+        **more,
     }
     done = play("-i", "inventory/lab", "-e", json.dumps(given), "tests/ansible/render.yml")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -215,12 +216,17 @@ def test_settings_are_those_of_the_service(gateway: Path, shard: Path) -> None:
         f"http://127.0.0.1:{6200 + i}" for i in range(4)
     ]
     assert told["ASKFLEET_HOST"] == "gateway-1"
-    assert told["ASKFLEET_PROCESSES"] == "auto"
+    assert told["ASKFLEET_PROCESSES"] == "1", "the lab's, see its inventory"
     assert "ASKFLEET_PROCESSES" not in read(shard / "shard-3.env")
     assert len(told["ASKFLEET_ENCODER_REPLICAS"].split("|")) == 2
     shards = [replicas.split("|") for replicas in told["ASKFLEET_SHARD_REPLICAS"].split(",")]
     assert [len(replicas) for replicas in shards] == [2] * 4
     assert {replica.rpartition(":")[2] for replica in shards[3]} == {"7203"}
+
+
+def test_without_a_number_a_gateway_counts_its_cores(play: Run, tmp_path: Path) -> None:
+    rendered = render(play, "gateway-1", tmp_path, askfleet_processes=0)
+    assert "ASKFLEET_PROCESSES=auto" in (rendered / "gateway.env").read_text().splitlines()
 
 
 def test_a_gateway_may_call_the_replicas_and_others_nobody(gateway: Path, shard: Path) -> None:

@@ -104,7 +104,8 @@ def askfleet_topology(
         directory in a generation; None but for shards), `port`, `listen` (address:port of each
         socket), `url` (on the host itself), `stand_ins` (URLs of its other replicas), `links`,
         `drain_file` and, for gateways, `encoder_url` and `shard_urls` (pools on the host itself),
-        `encoder_replicas` and, per shard, `shard_replicas` (address:port of each).
+        `encoder_replicas` and, per shard, `shard_replicas` (address:port of each), and
+        `processes`, 0 for half of the cores.
     """
 
     def get(host: str, name: str) -> Any:
@@ -171,6 +172,7 @@ def askfleet_topology(
                 "shard_urls": urls[1:],
                 "encoder_replicas": encoder["replicas"],
                 "shard_replicas": [shard["replicas"] for shard in shards],
+                "processes": get(host, "processes"),
             }
             yield service(host, "gateway", port, **pooled)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from ansible.module_utils.askfleet_host import systemctl
 MB = 1024 * 1024
 # Of the process itself: Python, libraries, threads at work, what it remembers. Measured: 72 MB of a
 # shard, 55 of a gateway, 175 of an encoder; but a gateway's threads may each have 60 MB of answers
-# in hand, when somebody asks 64 questions for 100 long results each.
+# in hand, when somebody asks 64 questions for 100 long results each. Each process of several needs
+# all of it, and what is loaded, for itself.
 OWN = {"shard": 512 * MB, "gateway": 2048 * MB, "encoder": 1024 * MB}
 # A model while ONNX Runtime loads it, in sizes of its file (measured: 2.2).
 LOADING = 3
@@ -34,7 +36,12 @@ def memory_max(service: dict[str, Any], parts: list[str]) -> int | None:
         except (OSError, ValueError, KeyError, IndexError, TypeError):
             if not needs:
                 return None
-    return OWN[service["kind"]] + sum(needs)
+    return _processes(service) * (OWN[service["kind"]] + sum(needs))
+
+
+def _processes(service: dict[str, Any]) -> int:
+    """How many there are of it: as app/config.py counts where the inventory says 0."""
+    return int(service.get("processes", 1)) or max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def limit_memory(services: list[dict[str, Any]], to: dict[str, str]) -> None:

@@ -83,3 +83,23 @@ def test_settings_cannot_be_changed() -> None:
     config = EncoderConfig.read(LINKS)
     with pytest.raises(AttributeError):
         config.unit = "other"  # type: ignore[misc]  # that is the point
+
+
+@pytest.mark.parametrize(
+    ("told", "cores", "wanted"),
+    [("auto", 1, 1), ("auto", 2, 1), ("auto", 5, 2), ("auto", 400, 64), ("3", 1, 3), (None, 8, 1)],
+)
+def test_processes_are_half_of_the_cores_or_as_told(
+    monkeypatch: pytest.MonkeyPatch, told: str | None, cores: int, wanted: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores))
+    environ = {"ASKFLEET_BIND": "127.0.0.1:0"}
+    if told is not None:
+        environ["ASKFLEET_PROCESSES"] = told
+    assert ServerConfig.read(environ).processes == wanted
+
+
+@pytest.mark.parametrize("told", ["0", "65", "-1", "many"])
+def test_a_number_of_processes_that_cannot_be_is_named(told: str) -> None:
+    with pytest.raises(ConfigError, match="ASKFLEET_PROCESSES"):
+        ServerConfig.read({"ASKFLEET_BIND": "127.0.0.1:0", "ASKFLEET_PROCESSES": told})
