@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -25,7 +25,10 @@ COMMON = (
     "PROCESSES",
     "GRACEFUL_SECONDS",
     "BIND",
+    "TLS",
+    "TLS_DIR",
 )
+TLS_MODES = ("allow", "prefer", "require")
 
 
 class _Reader:
@@ -72,12 +75,35 @@ class _Reader:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """How a service encrypts what goes between hosts.
+
+    ``mode`` is ``allow``: it accepts TLS and plain connections, and opens plain ones; ``prefer``:
+    it accepts both, and opens TLS; ``require``: TLS alone, but for callers on its own host.
+    ``directory`` has the host's certificate and key, and the fleet's CA.
+    """
+
+    mode: str
+    directory: Path
+
+    @classmethod
+    def read(cls, reader: _Reader) -> TlsConfig | None:
+        """The settings; None where nothing is encrypted."""
+        mode = reader.text("TLS", "none")
+        if mode == "none":
+            return None
+        if mode not in TLS_MODES:
+            raise ConfigError(f"{PREFIX}TLS={mode!r} is none of none, {', '.join(TLS_MODES)}")
+        return cls(mode, Path(reader.text("TLS_DIR")))
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceConfig:
     """What every service knows about itself.
 
     ``links`` is the directory whose ``current`` and ``previous`` links name what is served;
     ``drain_file`` takes the service out of its pools while it exists; ``threads`` are those that
-    work beside its event loop.
+    work beside its event loop; ``tls`` is None where calls between hosts are plain.
     """
 
     host: str
@@ -86,6 +112,7 @@ class ServiceConfig:
     links: Path
     drain_file: Path
     threads: int
+    tls: TlsConfig | None = field(default=None, kw_only=True)
 
     @classmethod
     def _common(cls, reader: _Reader, unit: str) -> dict[str, object]:
@@ -97,6 +124,7 @@ class ServiceConfig:
             "links": Path(reader.text("LINKS")),
             "drain_file": Path(reader.text("DRAIN_FILE", f"/run/askfleet/drain/{unit}")),
             "threads": reader.integer("THREADS", 8, 1, 256),
+            "tls": TlsConfig.read(reader),
         }
 
 
@@ -222,6 +250,7 @@ class ServerConfig:
     processes: int
     graceful_seconds: int
     drain_file: Path | None
+    tls: TlsConfig | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -237,4 +266,5 @@ class ServerConfig:
             processes=_processes(reader),
             graceful_seconds=reader.integer("GRACEFUL_SECONDS", 20, 1, 600),
             drain_file=Path(drain_file) if drain_file else None,
+            tls=TlsConfig.read(reader),
         )

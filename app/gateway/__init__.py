@@ -33,6 +33,7 @@ from app.service.health import new_service
 from app.service.lifecycle import Lifecycle
 from app.service.request import JSON, Answer, Request, json_answer
 from app.service.threads import Threads
+from app.tls import identity
 from app.wire import ASKED_HEADER, CANARY_HEADER, GENERATION_HEADER, REQUEST_ID_HEADER
 
 MAX_BODY = 1 << 20
@@ -70,6 +71,7 @@ def fleet_of(config: GatewayConfig) -> Fleet:
         config.encoder_replicas,
         config.shard_replicas,
         config.patience,
+        identity(config.tls.directory) if config.tls and config.tls.mode != "allow" else None,
     )
 
 

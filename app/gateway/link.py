@@ -33,16 +33,26 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     @staticmethod
-    async def connect(address: str, tls: ssl.SSLContext | None, seconds: float) -> Link:
+    async def connect(
+        address: str, tls: ssl.SSLContext | None, seconds: float, name: str | None = None
+    ) -> Link:
         """A link to ``host:port`` that has been switched to frames.
 
-        Raises: OSError (TimeoutError, RefusedError).
+        Args:
+            address: of the replica.
+            tls: None for a plain connection.
+            seconds: how long it may take.
+            name: that its certificate has to be for; needs ``tls``.
+
+        Raises: OSError (TimeoutError, ssl.SSLError, RefusedError).
         """
         host, _, port = address.rpartition(":")
         host = host.strip("[]")
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(seconds):
-            _, link = await loop.create_connection(lambda: Link(address), host, int(port), ssl=tls)
+            _, link = await loop.create_connection(
+                lambda: Link(address), host, int(port), ssl=tls, server_hostname=name
+            )
             try:
                 await link._switched
             except BaseException:

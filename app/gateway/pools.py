@@ -48,10 +48,16 @@ log = logging.getLogger(__name__)
 
 
 class Pools:
-    """Asks pools, each by its base URL, over one transport."""
+    """Asks pools, each by its base URL, over one transport.
 
-    def __init__(self, transport: Transport) -> None:
+    Args:
+        transport: to nginx of this host.
+        encrypted: whether nginx asks the replicas in TLS.
+    """
+
+    def __init__(self, transport: Transport, *, encrypted: bool = False) -> None:
         self._transport = transport
+        self._encrypted = encrypted
         self._in_vain: set[str] = set()
         self._at_once: dict[str, int] = {}
 
@@ -122,7 +128,8 @@ class Pools:
                 raise RestartingError(text)
             reached = _reached(answer.headers)
             if answer.status in GATEWAY_ERRORS and not reached:
-                raise NobodyError(text)
+                # A service that restarts takes a connection, but shakes no hands in TLS.
+                raise RestartingError(text) if self._encrypted else NobodyError(text)
             if QUICK_HEADER in headers and "504" in reached:
                 raise LateError(text)
             raise UpstreamError(text)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Callable, Sequence
 
 from app.gateway.call import DEADLINE, Call, UpstreamError, spent
 from app.gateway.link import Link
+from app.tls import Identity, server_name
 from app.wire.frames import Answer, FrameError, Question, Refusal, reply
 
 # A new link, from the first packet to the switch. A service that restarts lets callers wait for it.
@@ -32,10 +32,11 @@ class NoLinkError(UpstreamError):
 class Replica:
     """One replica: its link, which is made beside the questions and never waited for."""
 
-    def __init__(self, address: str, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, address: str, kind: str, identity: Identity | None) -> None:
         self.address = address
         self.slots = 1
-        self._tls = tls
+        self._identity = identity
+        self._server_name = server_name(kind) if identity else None
         self._link: Link | None = None
         self._out_until = 0.0
         self._connecting: asyncio.Task[None] | None = None
@@ -70,7 +71,8 @@ class Replica:
             if self._link is not None:
                 self._link.close()
                 self._link = None
-            self._link = await Link.connect(self.address, self._tls, CONNECT_SECONDS)
+            tls = self._identity.client() if self._identity else None
+            self._link = await Link.connect(self.address, tls, CONNECT_SECONDS, self._server_name)
             log.info("%s is linked", self.address)
         except (OSError, ValueError) as error:
             self.leave(f"no link: {type(error).__name__} {error}")
@@ -85,7 +87,7 @@ class Replicas:
         name: of the service, for the log.
         addresses: host:port of each replica; without any, every question goes by the pool.
         patience: how long one of several replicas may say nothing, in seconds.
-        tls: how links are encrypted; None where they are not.
+        identity: who this host is, where links are encrypted.
     """
 
     def __init__(
@@ -93,10 +95,11 @@ class Replicas:
         name: str,
         addresses: Sequence[str],
         patience: float,
-        tls: ssl.SSLContext | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self._name = name
-        self._replicas = [Replica(address, tls) for address in addresses]
+        kind = name.partition("-")[0]
+        self._replicas = [Replica(address, kind, identity) for address in addresses]
         self._patience = patience
         self._turn = 0
         self.answered = 0

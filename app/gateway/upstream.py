@@ -22,6 +22,7 @@ from app.gateway.call import Call, UpstreamError
 from app.gateway.connections import Transport
 from app.gateway.pools import Pools
 from app.gateway.replicas import NoLinkError, Replicas
+from app.tls import Identity
 from app.wire import MODEL_HEADER, REQUEST_ID_HEADER, type_f32, vectors_to_bytes
 from app.wire.frames import Encode, Search
 
@@ -63,7 +64,8 @@ _SearchKey = tuple[str, str, int]
 class Fleet:
     """Where encoder and shards are asked: their pools' base URLs, and host:port of each replica.
 
-    ``patience``: seconds in which one of several replicas answers a short question.
+    ``patience``: seconds in which one of several replicas answers a short question; ``identity``:
+    who this host is, where its links are encrypted.
     """
 
     encoder_url: str
@@ -71,18 +73,19 @@ class Fleet:
     encoder_replicas: tuple[str, ...] = ()
     shard_replicas: tuple[tuple[str, ...], ...] = ()
     patience: float = 0.6
+    identity: Identity | None = None
 
 
 class Upstream:
     """The encoder and the shards."""
 
     def __init__(self, transport: Transport, fleet: Fleet) -> None:
-        self._pools = Pools(transport)
+        self._pools = Pools(transport, encrypted=fleet.identity is not None)
         self._fleet = fleet
         links = fleet.shard_replicas or ((),) * len(fleet.shard_urls)
-        self._encoders = Replicas("encoder", fleet.encoder_replicas, fleet.patience)
+        self._encoders = Replicas("encoder", fleet.encoder_replicas, fleet.patience, fleet.identity)
         self._shards = [
-            Replicas(f"shard-{shard}", addresses, fleet.patience)
+            Replicas(f"shard-{shard}", addresses, fleet.patience, fleet.identity)
             for shard, addresses in enumerate(links)
         ]
         self._to_encode: Batches[_EncodeKey, tuple[str, ...], NDArray[np.float32]] = Batches(

@@ -54,6 +54,7 @@ def on_exit(_: Any) -> None:
 def post_fork(_: Any, worker: Any) -> None:
     """Before the application is loaded: the worker looks whether it is drained."""
     worker.drain_file = _config.drain_file
+    worker.tls = _config.tls
     if _config.processes > 1:
         worker.siblings = Siblings(_board, worker.slot)
 

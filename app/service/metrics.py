@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from app import __version__
 from app.config import ServiceConfig
 from app.service.lifecycle import Lifecycle
+from app.tls import identity
 
 # A question is a matter of milliseconds, its deadline of seconds.
 BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -119,6 +120,12 @@ class State(Collector):
         if "documents" in told:
             documents = told["documents"]
             yield GaugeMetricFamily("askfleet_documents", "Documents that it serves.", documents)
+        if self._config.tls is not None:
+            yield GaugeMetricFamily(
+                "askfleet_certificate_expires_timestamp_seconds",
+                "When the certificate of this host ends, in seconds since 1970.",
+                identity(self._config.tls.directory).expires(),
+            )
         yield from _disk(self._config.links)
 
 

@@ -19,6 +19,8 @@ from app.service.refusal import TITLES
 # A connection gets so many seconds to send its request, and as many to close after the answer.
 PATIENCE = 1.0
 HEAD_LIMIT = 1 << 16
+# The first byte of TLS: a handshake record. No method of HTTP begins so.
+HANDSHAKE = b"\x16"
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,8 @@ class _Caller:
         reset can destroy the answer before the caller has seen it.
         """
         data = self.sock.recv(1 << 16)
+        if data.startswith(HANDSHAKE) and not self._head:
+            return False  # TLS: a close says enough
         if data and not self.answered:
             self._head += data
             if b"\r\n\r\n" in self._head or len(self._head) > HEAD_LIMIT:

@@ -28,7 +28,11 @@ from app.service.starting import StartingResponder
 if TYPE_CHECKING:
     import asyncio
 
+    from app.config import TlsConfig
+    from app.service.acceptor import Acceptor
     from app.service.protocol import Protocol
+
+    Server = asyncio.Server | Acceptor
 
 # Time between readiness turning 503 and the socket no longer being accepted from, in seconds:
 # enough for a pool to look once, short against the restart.
@@ -44,11 +48,12 @@ LOOK = 0.05
 class Worker(Base):  # type: ignore[misc]  # gunicorn has no types
     """A worker that says "draining" on /readyz for a moment before it stops.
 
-    ``drain_file``, ``slot``, ``siblings`` and ``on_serving`` are set by gunicorn_config. What
-    ``asgi`` and ``nr_conns`` are, gunicorn's connections say, which read and count them.
+    ``drain_file``, ``tls``, ``slot``, ``siblings`` and ``on_serving`` are set by gunicorn_config.
+    What ``asgi`` and ``nr_conns`` are, gunicorn's connections say, which read and count them.
     """
 
     drain_file: Path | None = None
+    tls: TlsConfig | None = None
 
     def __init__(self, *about: Any, **more: Any) -> None:
         super().__init__(*about, **more)
@@ -72,6 +77,10 @@ class Worker(Base):  # type: ignore[misc]  # gunicorn has no types
         try:
             self.asgi = self.app.wsgi()
             self.asgi.lifecycle.siblings = self.siblings
+            if self.tls is not None:
+                from app.tls import identity
+
+                identity(self.tls.directory)
         except AskfleetError as error:
             self.log.critical("the service cannot start: %s", error)
             sys.exit(Arbiter.APP_LOAD_ERROR)
@@ -136,12 +145,18 @@ class Worker(Base):  # type: ignore[misc]  # gunicorn has no types
         self.loop.add_signal_handler(signal.SIGTERM, self.announce)
         self.loop.add_signal_handler(signal.SIGINT, self._quit)
         self.loop.add_signal_handler(signal.SIGQUIT, self._quit)
-        servers = [
-            await self.loop.create_server(
-                lambda: Protocol(self), sock=listener.sock, backlog=self.cfg.backlog
-            )
-            for listener in self.sockets
-        ]
+        servers: list[Server] = []
+        for listener in self.sockets:
+            if self.tls is None:
+                servers.append(
+                    await self.loop.create_server(
+                        lambda: Protocol(self), sock=listener.sock, backlog=self.cfg.backlog
+                    )
+                )
+            else:
+                from app.service.acceptor import Acceptor
+
+                servers.append(Acceptor(listener.sock, lambda: Protocol(self), self.tls))
         if self.siblings is not None:
             path = self.siblings.board.socket_of(self.slot)
             Path(path).unlink(missing_ok=True)  # of the process before

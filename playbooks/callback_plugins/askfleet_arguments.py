@@ -30,7 +30,7 @@ author: askfleet
 PLAYBOOKS = Path(__file__).resolve().parents[1]
 REPOSITORY = PLAYBOOKS.parent
 # Roles that a playbook includes while it runs; imported ones are known from the start.
-INCLUDED = {"stack": ("nginx", "services", "askfleet")}
+INCLUDED = {"stack": ("nginx", "services", "askfleet", "internal_tls")}
 
 
 def unknown(

@@ -9,7 +9,7 @@ from typing import Any
 
 GROUPS = ("edge", "gateways", "encoders", "shards")
 MONITORING = "monitoring"  # may be empty, or missing
-FLEET_WIDE = ("askfleet_shard_count",)
+FLEET_WIDE = ("askfleet_shard_count", "askfleet_internal_tls")
 NEAR_SHARDS = (
     "shard",
     "shard_id",

@@ -96,6 +96,7 @@ def askfleet_topology(
         `shards`: per shard id, in order, `id`, `hosts`, `replicas` (address:port of each);
         `encoders` and `gateways`: `hosts`, `replicas`; `edges`: the URLs users may call;
         `monitoring`: the host that watches the fleet, None without one;
+        `scheme`: how hosts call each other's services, `http` or `https`;
         `hosts`: per host `address`, `authority` (the same as it stands before a port), `listen`
         (addresses, likewise), `services`, `pools`, `edge` (None off the edge), `monitoring`
         (None elsewhere; where Prometheus listens, and what probes the edges), `exporters`: port by
@@ -131,7 +132,7 @@ def askfleet_topology(
             "port": port,
             "listen": [f"{address}:{port}" for address in listens(get(host, "address"))],
             "url": f"http://127.0.0.1:{port}",
-            "stand_ins": [f"http://{replica}" for replica in others(host, pool_of(kind, shard))],
+            "stand_ins": [f"{scheme}://{one}" for one in others(host, pool_of(kind, shard))],
             "links": f"{data_dir}/{kind}",
             "drain_file": f"{run_dir}/drain/{name}",
             **more,
@@ -140,6 +141,7 @@ def askfleet_topology(
     edges, gateways, encoders, shard_hosts, monitoring = map(
         members, ("edge", "gateways", "encoders", "shards", "monitoring")
     )
+    scheme = "https" if get(shard_hosts[0], "internal_tls") in {"prefer", "require"} else "http"
     everybody = list(dict.fromkeys([*edges, *gateways, *encoders, *shard_hosts, *monitoring]))
     count = get(shard_hosts[0], "shard_count")
     owners = [[h for h in shard_hosts if i in hostvars[h]["shards"]] for i in range(count)]
@@ -221,6 +223,7 @@ def askfleet_topology(
         "encoders": encoder,
         "gateways": gateway,
         "monitoring": monitoring[0] if monitoring else None,
+        "scheme": scheme,
         "edges": [f"http://{address}" for address in replicas(edges, "http_port")],
         "hosts": {
             host: {

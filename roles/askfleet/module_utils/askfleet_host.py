@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -21,6 +22,7 @@ from ansible.module_utils.askfleet_port import holds, owner
 LINKS = ("current", "previous")
 CANARY = {"Askfleet-Canary": "1"}
 JOURNAL = "journal.jsonl"
+TLS_DIR = Path("/etc/askfleet-tls")
 
 
 def read_links(directory: Path) -> dict[str, str]:
@@ -107,14 +109,25 @@ def health_of(service: dict[str, Any], timeout: float = 5.0) -> dict[str, Any]:
     return body
 
 
-def ready(url: str, timeout: float = 1.0) -> bool:
-    """Whether a service takes traffic at this moment: it answers, is not drained, not stopping."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def ready(url: str, timeout: float = 1.0, tls_dir: Path = TLS_DIR) -> bool:
+    """Whether a service takes traffic at this moment: it answers, is not drained, not stopping.
+
+    An `https` URL is asked with this host's own certificate, which lies in `tls_dir`.
+    """
     try:
+        handlers = [_https(tls_dir)] if url.startswith("https:") else []
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
         with opener.open(f"{url}/readyz", timeout=timeout) as answer:
             return bool(answer.status == 200)
     except (OSError, HTTPException):
         return False
+
+
+def _https(tls_dir: Path) -> urllib.request.HTTPSHandler:
+    """Both sides show a certificate of the fleet's CA; the other one's is for its address."""
+    context = ssl.create_default_context(cafile=tls_dir / "ca.pem")
+    context.load_cert_chain(tls_dir / "host.pem", tls_dir / "host.key")
+    return urllib.request.HTTPSHandler(context=context)
 
 
 def loaded(body: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ from app.gateway.call import Call, NobodyError, UpstreamError, forwarded_headers
 from app.gateway.connections import Connections
 from app.gateway.upstream import Fleet, Upstream
 from app.service.request import Request
+from app.tls import Identity
 from app.wire import vectors_from_bytes, vectors_to_bytes
 
 MODEL, GENERATION = "0123456789abcdef", "20260101T000000Z-01234567"
@@ -334,6 +336,27 @@ def test_where_all_are_dead_nobody_waits(
         search(upstream)
     assert isinstance(caught.value, NobodyError) != somebody
     assert paths(server) == ["/search"]
+
+
+def test_in_tls_who_restarts_and_who_is_gone_look_alike_so_both_are_waited_for_once(
+    server: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No hands are shaken with a service that restarts."""
+    monkeypatch.setattr("app.gateway.pools.PATIENCE", 0.5)
+    fleet = Fleet(server.url, (server.url, server.url), identity=cast(Identity, object()))
+    encrypted = Blocking(Upstream(Connections(1.0), fleet))
+    unreached = {"Askfleet-Tried": "504, 502", "Askfleet-Reached": "-, -"}
+    told = iter([(504, unreached, b"")] * 2)
+    server.answer = lambda: next(told, (200, {}, shard_answer()))
+    search(encrypted)
+    assert len(server.requests) == 3
+
+    server.answer = lambda: (504, unreached, b"")
+    for several in (True, False):
+        before = len(server.requests)
+        with pytest.raises(NobodyError):
+            search(encrypted)
+        assert (len(server.requests) - before > 1) == several
 
 
 # --- short requests: another replica is asked soon -----------------------------------------------

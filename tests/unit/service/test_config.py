@@ -56,6 +56,8 @@ def test_a_gateway_reads_its_settings() -> None:
         (GatewayConfig, {**GATEWAY, "ASKFLEET_DEADLINE_SECONDS": "soon"}, "not a number of sec"),
         (GatewayConfig, {**GATEWAY, "ASKFLEET_DEADLINE_SECONDS": "nan"}, "outside 0.1..60.0"),
         (GatewayConfig, {**GATEWAY, "ASKFLEET_DEADLINE_SECONDS": "0"}, "outside 0.1..60.0"),
+        (EncoderConfig, {**LINKS, "ASKFLEET_TLS": "yes"}, "'yes' is none of none, allow, prefer"),
+        (EncoderConfig, {**LINKS, "ASKFLEET_TLS": "allow"}, "ASKFLEET_TLS_DIR is not set"),
     ],
 )
 def test_a_wrong_setting_is_named(
