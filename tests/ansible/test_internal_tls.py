@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_sources import ROOT, Run
+from certificates import CA
 
 from app.tls import Identity
 
@@ -93,17 +95,17 @@ def test_another_ca_is_trusted_beside_the_one_before(make: Make, tmp_path: Path)
     host = tmp_path / "host"
     make().check_returncode()
     first = PEM.findall((host / "ca.pem").read_text())
-    before = Identity(host)
     make(internal_tls_new_ca=True).check_returncode()
     both = PEM.findall((host / "ca.pem").read_text())
     assert len(both) == 2
     assert both[1:] == first
     days_left(host)
-    # A host that was not reached trusts the first alone, and is still trusted.
-    old = ssl.create_default_context(cadata=both[1])
-    assert len(old.get_ca_certs()) == 1
-    assert before.server() is not None
+    # A host that was not reached has the certificate of before, and trusts the first CA alone.
+    assert ssl.create_default_context(cafile=host / "ca.pem").cert_store_stats()["x509_ca"] == 2
     assert changed(make()) == 0
+    make(internal_tls_new_ca=True).check_returncode()
+    third = PEM.findall((host / "ca.pem").read_text())
+    assert third[1:] == both[:1]  # the first is forgotten
 
 
 @pytest.mark.parametrize(
@@ -129,3 +131,47 @@ def test_a_running_fleet_goes_one_step_at_a_time(
         assert f"This fleet runs with askfleet_internal_tls: {runs}." in " ".join(
             done.stdout.split()
         )
+
+
+@pytest.mark.parametrize("mode", ["none", "allow", "prefer", "require"])
+def test_callers_and_services_are_configured_for_the_step(
+    mode: str, play: Run, tmp_path: Path
+) -> None:
+    """nginx itself judges its configuration, with certificates as the role makes them."""
+    files = CA().write(tmp_path / "tls", "gateway")
+    given = {
+        "render_host": "gateway-2",  # an edge, too
+        "render_to": str(tmp_path),
+        "render_templates": [{"src": "env/service.env.j2", "end": ".env"}],
+        "askfleet_source_dir": str(ROOT),
+        "askfleet_internal_tls": mode,
+        "nginx_internal_tls_dir": str(files),
+    }
+    done = play("-i", "inventory/lab", "-e", json.dumps(given), "tests/ansible/render.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    settings = (tmp_path / "gateway.env").read_text()
+    assert (f"\nASKFLEET_TLS={mode}\n" in settings) == (mode != "none")
+    config = (tmp_path / "nginx.conf").read_text()
+    schemes = set(re.findall(r"proxy_pass (\w+)://", config))
+    encrypted = mode in {"prefer", "require"}
+    assert schemes == {"https" if encrypted else "http"}
+    names = set(re.findall(r"proxy_ssl_name (\w+)\.askfleet\.internal;", config))
+    assert names == ({"gateway", "encoder", "shard"} if encrypted else set())
+    assert ("proxy_ssl_verify on;" in config) == encrypted
+
+
+def test_prometheus_asks_in_tls(play: Run, tmp_path: Path) -> None:
+    given = {
+        "render_host": "edge-1",
+        "render_to": str(tmp_path),
+        "render_templates": [],
+        "askfleet_source_dir": str(ROOT),
+        "askfleet_internal_tls": "require",
+        "nginx_internal_tls_dir": str(CA().write(tmp_path / "tls")),
+    }
+    done = play("-i", "inventory/lab", "-e", json.dumps(given), "tests/ansible/render.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    config = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
+    jobs = {one["job_name"]: one for one in config["scrape_configs"]}
+    assert jobs["askfleet"]["scheme"] == "https"
+    assert "scheme" not in jobs["node"]
