@@ -104,7 +104,7 @@ bench-scale: .venv/complete $(DEMO) var/demo/model ## growth: CPU, fan-out, reca
 # --- checks --------------------------------------------------------------------------------------
 
 .PHONY: test
-test: .venv/complete packages lint types audit unit stack-test bench-guard lab-test ## every check and test but make lab-long
+test: .venv/complete packages lint types docs audit unit stack-test bench-guard lab-test ## every check and test but make lab-long
 
 .PHONY: quick quick-lint quick-types quick-unit quick-ansible
 quick: .venv/complete ## while you work, in half a minute: lint of what changed, types, the fast unit and Ansible tests
@@ -136,6 +136,15 @@ lint: .venv/complete ## ruff, yamllint, ansible-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline --strict
+
+.PHONY: docs
+docs: .venv/complete ## the documentation as a site in var/site; a broken link is an error
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --builder html --conf-dir docs . var/site
+
+.PHONY: release
+release: .venv/complete ## write a release's page of the changelog and commit it: make release VERSION=0.2.0
+	@test -n "$(VERSION)" || { echo "make release VERSION=0.2.0"; exit 2; }
+	@$(BIN)/python tests/support/release.py $(VERSION)
 
 .PHONY: types
 types: .venv/complete ## mypy --strict

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,21 +13,38 @@ MIN_RATIO = 0.75
 MAX_COPIES = 2
 
 
-def border_copies(
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Copies that could be made, the worthiest first.
+
+    Attributes:
+        ordinals: (copies,) int64, the document of each.
+        targets: (copies,) int64, the shard that would store it.
+    """
+
+    ordinals: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+    def take(self, budget: int, shards: int) -> list[NDArray[np.int64]]:
+        """Per shard the ordinals of its copies, ascending, with ``budget`` copies in all."""
+        count = max(budget, 0)
+        ordinals, targets = self.ordinals[:count], self.targets[:count]
+        return [np.sort(ordinals[targets == shard]) for shard in range(shards)]
+
+
+def border_candidates(
     vectors: NDArray[np.float32],
     centroids: NDArray[np.float32],
     cluster_shard: NDArray[np.int32],
     home: NDArray[np.int32],
     shards: int,
-    budget: int,
     held: NDArray[np.bool_] | None = None,
-) -> list[NDArray[np.int64]]:
-    """Which documents each shard stores beside its own.
+) -> Candidates:
+    """Which documents other shards could store beside their own.
 
     A copy's worth is the ratio of two distances: to the nearest centroid of the home shard, over
-    that to the nearest of the other shard; 1 is on the border. The worthiest are taken until the
-    budget is spent. What is ``held`` already goes first: the budget grows and shrinks with the
-    corpus, and copies at the cut-off would come and go with it.
+    that to the nearest of the other shard; 1 is on the border. What is ``held`` already goes first:
+    a budget grows and shrinks with the corpus, and copies at the cut-off would come and go with it.
 
     Args:
         vectors: (n, dim) unit vectors.
@@ -33,10 +52,7 @@ def border_copies(
         cluster_shard: (clusters,) shard of each cluster.
         home: (n,) shard of each document.
         shards: how many; those without a cluster get no copies.
-        budget: how many copies in all.
         held: (n, shards) which documents a shard of the base stores, or None.
-
-    Returns: per shard the ordinals of its copies, ascending.
     """
     filled = np.unique(cluster_shard)
     ordinals: list[NDArray[np.int64]] = []
@@ -62,6 +78,5 @@ def border_copies(
     ordinal, target = np.concatenate(ordinals), np.concatenate(targets)
     worth = np.concatenate(ratios)
     new = np.zeros(len(worth), dtype=np.bool_) if held is None else ~held[ordinal, target]
-    best = np.lexsort((target, ordinal, -worth, new))[: max(budget, 0)]
-    ordinal, target = ordinal[best], target[best]
-    return [np.sort(ordinal[target == shard]) for shard in range(shards)]
+    best = np.lexsort((target, ordinal, -worth, new))
+    return Candidates(ordinal[best], target[best])

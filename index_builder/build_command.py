@@ -91,10 +91,18 @@ def add_build(commands: Any) -> None:
     )
     shape.add_argument(
         "--storage",
-        type=float,
-        default=1.25,
+        type=storage,
+        default="auto",
         metavar="RATIO",
-        help="stored documents over documents, at most (default 1.25)",
+        help="stored documents over documents, at most; auto (the default) measures what each "
+        "amount of border copies gives; with --base it keeps the base's",
+    )
+    shape.add_argument(
+        "--bytes-per-document",
+        type=float,
+        metavar="N",
+        help="the most bytes of vectors of a document, copies included, that --storage auto may "
+        "choose (default: twice what a document takes, and five a dimension)",
     )
     shape.add_argument(
         "--recall-at-1", type=float, default=0.995, metavar="R", help="target (default 0.995)"
@@ -122,6 +130,7 @@ def _run(arguments: argparse.Namespace) -> int:
         shards=arguments.shards,
         index=arguments.index,
         storage=arguments.storage,
+        bytes_per_document=arguments.bytes_per_document,
         recall_at_1=arguments.recall_at_1,
         recall_at_10=arguments.recall_at_10,
         sample=arguments.sample,
@@ -192,6 +201,11 @@ def _questions(arguments: argparse.Namespace, work: Path, progress: Progress) ->
     return tuple(row.text for row in DocumentRows(asked.documents).get(first))
 
 
+def storage(text: str) -> float | None:
+    """A ratio, or None for ``auto``."""
+    return None if text == "auto" else float(text)
+
+
 def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) -> str:
     """What a person wants to know of a generation, a few lines."""
     chosen = chosen_row(manifest.routing)
@@ -204,6 +218,11 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
         f"{manifest.model.dim}-d",
         f"  routing    asks {chosen.fan_out:.2f} shards on average: recall@1 "
         f"{chosen.recall_at_1:.4f}, recall@10 {chosen.recall_at_10:.4f} against exact search",
+    ]
+    lines += [
+        f"  storage    {row.storage:.2f}x would ask {row.fan_out:.2f} shards, "
+        f"{row.bytes_per_document:,} bytes a document, {row.cpu_ms:.2f} ms of CPU a question"
+        for row in manifest.routing.storage
     ]
     lines += [f"  corpus     {line}" for line in assumed]
     lines += [

@@ -18,8 +18,9 @@ K = 10
 NEIGHBOURS = 64
 TEMPERATURES = (0.02, 0.03, 0.04, 0.05, 0.07, 0.1)
 THRESHOLDS = (
-    0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.825, 0.85, 0.875, 0.9, 0.92, 0.94, 0.95, 0.96,
-    0.97, 0.98, 0.985, 0.99, 0.995, 0.998, 0.999, 0.9999, 1.0,
+    0.3, 0.4, 0.5, 0.55, 0.6, 0.625, 0.65, 0.675, 0.7, 0.725, 0.75, 0.775, 0.8, 0.8125, 0.825,
+    0.8375, 0.85, 0.8625, 0.875, 0.8875, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98,
+    0.985, 0.99, 0.9925, 0.995, 0.9965, 0.998, 0.9985, 0.999, 0.9994, 0.9997, 0.9999, 0.99997, 1.0,
 )  # fmt: skip
 CHUNK = 65536
 # The sample is finite: aim this far above the target, so that other questions reach it too.
@@ -102,35 +103,55 @@ def found_by(
     return found
 
 
-def choose_routing(
+@dataclass(frozen=True, slots=True)
+class Masses:
+    """How the router sees a sample of questions, whatever the shards return.
+
+    Attributes:
+        by_temperature: mass per shard and the order in which to ask, each (m, shards).
+        filled: (shards,) which of them have documents.
+    """
+
+    by_temperature: dict[float, tuple[NDArray[np.float64], NDArray[np.intp]]]
+    filled: NDArray[np.bool_]
+
+
+def masses_of(
     sample: Sample,
-    found: NDArray[np.bool_],
     centroids: NDArray[np.float32],
     cluster_shard: NDArray[np.int32],
     shards: int,
-    targets: tuple[float, float],
+) -> Masses:
+    """For centroids (clusters, dim), their shards (clusters,) and ``shards``, empty included."""
+    scores = centroid_scores(sample.vectors, centroids)
+    return Masses(
+        {
+            temperature: shard_mass(scores, cluster_shard, shards, temperature, NEIGHBOURS)
+            for temperature in TEMPERATURES
+        },
+        np.bincount(cluster_shard, minlength=shards) > 0,
+    )
+
+
+def choose_routing(
+    sample: Sample, found: NDArray[np.bool_], masses: Masses, targets: tuple[float, float]
 ) -> RoutingInfo:
     """The temperature and threshold with the smallest fan-out that reach both targets.
 
     Args:
         sample: questions and their truth.
         found: from ``found_by``.
-        centroids: (clusters, dim).
-        cluster_shard: (clusters,).
-        shards: how many, empty ones included.
+        masses: from ``masses_of``.
         targets: recall@1 and recall@10 against exact search.
 
     Where no threshold reaches the targets (a lossy index, a tiny corpus), every shard with any
     mass is asked; the table shows what that gives.
     """
-    scores = centroid_scores(sample.vectors, centroids)
-    filled = np.bincount(cluster_shard, minlength=shards) > 0
     best: RoutingInfo | None = None
-    for temperature in TEMPERATURES:
-        mass, order = shard_mass(scores, cluster_shard, shards, temperature, NEIGHBOURS)
+    for temperature, (mass, order) in masses.by_temperature.items():
         table = []
         for threshold in THRESHOLDS:
-            asked = ask_until(mass, order, threshold) & filled
+            asked = ask_until(mass, order, threshold) & masses.filled
             at_1, at_10 = _recall(sample, found, asked)
             fan_out = float(asked.sum(axis=1).mean())
             table.append(RecallRow(threshold, round(at_1, 4), round(at_10, 4), round(fan_out, 3)))

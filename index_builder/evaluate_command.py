@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from app.generation.engine import open_engine
 from app.generation.shard_part import Hit
+from index_builder.build_command import storage
 from index_builder.corpus.ingest import Ingested, ingest
 from index_builder.corpus.options import add_reading, chosen_reading
 from index_builder.embed import embed
@@ -42,7 +43,7 @@ def add_evaluate(commands: Any) -> None:
     parser.add_argument(
         "--index", default="auto", help="auto, lean, exact, or a FAISS factory string"
     )
-    parser.add_argument("--storage", type=float, default=1.25)
+    parser.add_argument("--storage", type=storage, default="auto", help="auto, or a ratio")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.set_defaults(run=_run)
 

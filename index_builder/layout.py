@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.generation.manifest import StorageRow
 from index_builder.base import Base
-from index_builder.border import border_copies
+from index_builder.border import border_candidates
 from index_builder.cluster import Clusters, cluster, cluster_count, kept
 from index_builder.corpus.ingest import Ingested
 from index_builder.placement import place
+from index_builder.storage import Placed
+
+# Documents in their shards, centroids and their shards -> stored documents over documents, and what
+# other amounts would cost.
+ChooseStorage: TypeAlias = Callable[
+    [Placed, NDArray[np.float32], NDArray[np.int32]], tuple[float, tuple[StorageRow, ...]]
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +33,14 @@ class Layout:
         cluster_shard: (clusters,) int32, the shard of each cluster.
         stored: per shard the places it stores, own documents and border copies, in row order.
         numbers: (n,) int64, the ordinal of each document; without a base its place.
+        storage: what other amounts of copies would have cost, where they were measured.
     """
 
     centroids: NDArray[np.float32]
     cluster_shard: NDArray[np.int32]
     stored: list[NDArray[np.int64]]
     numbers: NDArray[np.int64]
+    storage: tuple[StorageRow, ...] = ()
 
     def ordinals(self, shard: int) -> NDArray[np.int64]:
         """The ordinals that a shard stores, in row order."""
@@ -41,7 +53,7 @@ def lay_out(
     centres: NDArray[np.float32] | None = None,
     *,
     shards: int,
-    storage: float,
+    choose: ChooseStorage,
     seed: int,
 ) -> Layout:
     """Cluster and place anew.
@@ -51,7 +63,7 @@ def lay_out(
         labels: (n,) given clusters to keep, or None.
         centres: (clusters, dim) unit vectors, their centroids; None for their means.
         shards: how many.
-        storage: stored documents over documents, at most.
+        choose: how much is stored.
         seed: of everything random.
 
     Fewer distinct vectors than shards leave shards without clusters and documents.
@@ -61,14 +73,18 @@ def lay_out(
     else:
         clusters = cluster(vectors, cluster_count(len(vectors), shards), seed)
     cluster_shard = place(clusters.sizes, clusters.affinity, clusters.centroids, shards, seed)
-    stored = _stored(vectors, clusters, cluster_shard, shards, storage, None)
+    stored, measured = _stored(vectors, clusters, cluster_shard, shards, choose, None)
     return Layout(
-        clusters.centroids, cluster_shard, [np.sort(own) for own in stored], np.arange(len(vectors))
+        clusters.centroids,
+        cluster_shard,
+        [np.sort(own) for own in stored],
+        np.arange(len(vectors)),
+        measured,
     )
 
 
 def lay_out_on(
-    base: Base, vectors: NDArray[np.float32], corpus: Ingested, *, storage: float
+    base: Base, vectors: NDArray[np.float32], corpus: Ingested, *, choose: ChooseStorage
 ) -> Layout:
     """Keep the base's clusters, their shards, and whatever row it can; see ``lay_out``.
 
@@ -76,14 +92,15 @@ def lay_out_on(
     """
     clusters = base.clusters(vectors)
     numbers = base.number(corpus)
-    stored = _stored(
-        vectors, clusters, base.cluster_shard, base.shards, storage, base.held(numbers)
+    stored, measured = _stored(
+        vectors, clusters, base.cluster_shard, base.shards, choose, base.held(numbers)
     )
     return Layout(
         base.centroids,
         base.cluster_shard,
         [base.arrange(shard, own, numbers) for shard, own in enumerate(stored)],
         numbers,
+        measured,
     )
 
 
@@ -92,14 +109,17 @@ def _stored(
     clusters: Clusters,
     cluster_shard: NDArray[np.int32],
     shards: int,
-    storage: float,
+    choose: ChooseStorage,
     held: NDArray[np.bool_] | None,
-) -> list[NDArray[np.int64]]:
+) -> tuple[list[NDArray[np.int64]], tuple[StorageRow, ...]]:
     """Per shard the places it stores: its own documents, then border copies."""
     home = cluster_shard[clusters.labels]
-    budget = int((storage - 1.0) * len(vectors)) if shards > 1 else 0
-    copies = border_copies(vectors, clusters.centroids, cluster_shard, home, shards, budget, held)
-    return [
+    candidates = border_candidates(vectors, clusters.centroids, cluster_shard, home, shards, held)
+    placed = Placed(home, candidates, shards)
+    storage, measured = choose(placed, clusters.centroids, cluster_shard)
+    copies = candidates.take(int((storage - 1.0) * len(vectors)) if shards > 1 else 0, shards)
+    stored = [
         np.concatenate([np.flatnonzero(home == shard), copies[shard]]).astype(np.int64)
         for shard in range(shards)
     ]
+    return stored, measured

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from app.errors import BuildError
 from app.generation import canary, documents, files, shard_index
 from app.generation.engine import open_engine
-from app.generation.manifest import SCHEMA, STORES, Manifest, ModelRef, ShardInfo, shard_dir
+from app.generation.manifest import (
+    SCHEMA,
+    STORES,
+    Manifest,
+    ModelRef,
+    ShardInfo,
+    StorageRow,
+    shard_dir,
+)
 from app.generation.model import Model
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
 from app.generation.shard_index import ShardIndex
@@ -28,8 +36,9 @@ from index_builder.layout import Layout, lay_out, lay_out_on
 from index_builder.progress import Progress
 from index_builder.seal import Contents, existing, seal
 from index_builder.shards import build_index
+from index_builder.storage import Placed, bytes_of, choose_storage
 
-BUILDER = 8
+BUILDER = 9
 """Raised when the same inputs are to give another generation."""
 
 
@@ -40,7 +49,10 @@ class Settings:
     Attributes:
         shards: how many.
         index: auto, lean, exact, or a FAISS factory string (``index_kind.check_kind``).
-        storage: stored documents over documents, at most; 1 means no border copies.
+        storage: stored documents over documents, at most; 1 means no border copies; None measures
+            what each amount gives, or keeps the base's.
+        bytes_per_document: the most bytes of vectors of one document, copies included, that None
+            may choose; None for the default (``storage.choose_storage``).
         recall_at_1: target against exact search.
         recall_at_10: target against exact search.
         sample: questions to measure with.
@@ -49,11 +61,17 @@ class Settings:
 
     shards: int
     index: str = "auto"
-    storage: float = 1.25
+    storage: float | None = None
+    bytes_per_document: float | None = None
     recall_at_1: float = 0.995
     recall_at_10: float = 0.98
     sample: int = 2000
     seed: int = 1
+
+    @property
+    def targets(self) -> tuple[float, float]:
+        """Recall@1 and recall@10."""
+        return self.recall_at_1, self.recall_at_10
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +118,13 @@ def build(
     vectors = inputs.vectors
     if vectors is None:
         vectors = embed(inputs.corpus, inputs.model, work, processes=processes, progress=progress)
+    rows = DocumentRows(inputs.corpus.documents)
+    ask = _as_questions(inputs, model, vectors, rows)
+    sample = _sample(inputs, vectors, ask, settings)
     progress.say("clustering")
-    layout = _layout(inputs, vectors, settings, base)
+    layout = _layout(inputs, vectors, settings, base, sample)
 
     with files.sealing(out) as unfinished:
-        rows = DocumentRows(inputs.corpus.documents)
         shards = _write_shards(unfinished, vectors, layout, rows, settings, base, progress)
         indexes = [
             ShardIndex.load(
@@ -116,15 +136,11 @@ def build(
             for info in shards
         ]
         progress.say("measuring recall against exact search")
-        ask = _as_questions(inputs, model, vectors, rows)
-        sample = _sample(inputs, vectors, ask, settings)
         routing = evaluate.choose_routing(
             sample,
             evaluate.found_by(sample, indexes, layout.stored),
-            layout.centroids,
-            layout.cluster_shard,
-            settings.shards,
-            (settings.recall_at_1, settings.recall_at_10),
+            evaluate.masses_of(sample, layout.centroids, layout.cluster_shard, settings.shards),
+            settings.targets,
         )
         router = Router(
             layout.centroids,
@@ -146,24 +162,49 @@ def build(
             documents=len(vectors),
             clusters=len(layout.centroids),
             shards=shards,
-            routing=routing,
+            routing=msgspec.structs.replace(routing, storage=layout.storage),
             canaries=len(canaries),
         )
         return seal(unfinished, out, contents), True
 
 
 def _layout(
-    inputs: Inputs, vectors: NDArray[np.float32], settings: Settings, base: Base | None
+    inputs: Inputs,
+    vectors: NDArray[np.float32],
+    settings: Settings,
+    base: Base | None,
+    sample: evaluate.Sample,
 ) -> Layout:
+    given = settings.storage
+    measured: tuple[StorageRow, ...] = ()
+    if given is None and base is not None and settings.bytes_per_document is None:
+        given = base.manifest.stored / base.manifest.documents
+        measured = base.manifest.routing.storage
+
+    def choose(
+        placed: Placed, centroids: NDArray[np.float32], cluster_shard: NDArray[np.int32]
+    ) -> tuple[float, tuple[StorageRow, ...]]:
+        if given is not None or settings.shards == 1:
+            return given or 1.0, measured
+        mean = vectors[: max(len(vectors) // settings.shards, 1)]
+        return choose_storage(
+            placed,
+            sample,
+            evaluate.masses_of(sample, centroids, cluster_shard, settings.shards),
+            settings.targets,
+            bytes_of(choose_kind(mean, settings.index), vectors.shape[1]),
+            settings.bytes_per_document,
+        )
+
     if base is not None:
         base.open()
-        return lay_out_on(base, vectors, inputs.corpus, storage=settings.storage)
+        return lay_out_on(base, vectors, inputs.corpus, choose=choose)
     return lay_out(
         vectors,
         inputs.labels,
         inputs.centres,
         shards=settings.shards,
-        storage=settings.storage,
+        choose=choose,
         seed=settings.seed,
     )
 
@@ -245,8 +286,13 @@ def check_settings(settings: Settings) -> None:
     """Raises BuildError for a setting outside its range."""
     if not 1 <= settings.shards <= 1000:
         raise BuildError(f"--shards {settings.shards}: use 1 to 1000")
-    if not 1.0 <= settings.storage <= 3.0:
-        raise BuildError(f"--storage {settings.storage}: use 1.0 (no copies) to 3.0")
+    if settings.storage is not None and not 1.0 <= settings.storage <= 3.0:
+        raise BuildError(f"--storage {settings.storage}: use auto, or 1.0 (no copies) to 3.0")
+    limit = settings.bytes_per_document
+    if limit is not None and not limit > 0:
+        raise BuildError(f"--bytes-per-document {limit:g}: use a number above 0")
+    if limit is not None and settings.storage is not None:
+        raise BuildError("--bytes-per-document is a limit for --storage auto: leave one out")
     for name, value in (("1", settings.recall_at_1), ("10", settings.recall_at_10)):
         if not 0.5 <= value <= 1.0:
             raise BuildError(f"--recall-at-{name} {value}: use 0.5 to 1.0")

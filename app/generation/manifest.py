@@ -68,8 +68,26 @@ class RecallRow(_Bound, frozen=True):
     fan_out: float
 
 
+class StorageRow(_Bound, frozen=True):
+    """What one amount of border copies was measured to give, before one was chosen.
+
+    ``storage`` is stored documents over documents; ``bytes_per_document`` are of vectors, copies
+    included; ``cpu_ms`` of a question by the builder's model (index_builder/storage.py).
+    """
+
+    storage: float
+    fan_out: float
+    recall_at_1: float
+    recall_at_10: float
+    bytes_per_document: int
+    cpu_ms: float
+
+
 class RoutingInfo(_Bound, frozen=True):
-    """Parameters of the router (see routing.py) and the table they were chosen from."""
+    """Parameters of the router (see routing.py) and the table they were chosen from.
+
+    ``storage`` has the amounts of border copies that were measured; none where one was given.
+    """
 
     temperature: float
     neighbours: int
@@ -78,6 +96,7 @@ class RoutingInfo(_Bound, frozen=True):
     target_recall_at_10: float
     sample: int
     table: tuple[RecallRow, ...]
+    storage: tuple[StorageRow, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -57,6 +57,46 @@ def test_defaults_and_argument_specs_agree(role: Path) -> None:
     assert set(defaults) <= told
 
 
+def doors(value: Any) -> Iterator[tuple[str, str]]:
+    """Role and entry point of everything that imports or includes a role."""
+    if isinstance(value, list):
+        for member in value:
+            yield from doors(member)
+    elif isinstance(value, dict):
+        if isinstance(value.get("role"), str):  # of a play, or of meta/main.yml
+            yield value["role"], "main"
+        for how in ("import_role", "include_role"):
+            if named := value.get(f"ansible.builtin.{how}"):
+                entries = [named.get("tasks_from", "main")]
+                yield from ((named["name"], entry) for entry in entries)
+        for member in value.values():
+            yield from doors(member)
+
+
+def test_every_door_that_is_used_is_typed() -> None:
+    """Ansible validates what is called, and nothing where that has no spec."""
+    files = [*BOOKS, *(path for role in ROLES for path in (role / "tasks").glob("*.yml"))]
+    used = {door for path in files for door in doors(load(path))}
+    # The stack's loop over two of them.
+    used = {door for door in used if door[1] != "{{ item }}"}
+    assert len(used) > 50
+    typed = {
+        (role.name, entry)
+        for role in ROLES
+        for entry in load(role / "meta/argument_specs.yml")["argument_specs"]
+    }
+    assert sorted(used - typed) == []
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_typed_door_opens(role: Path) -> None:
+    specs = load(role / "meta/argument_specs.yml")["argument_specs"]
+    doors_without_tasks = {"inventory"} if role.name == "askfleet" else set()  # the contract
+    there = {path.stem for path in (role / "tasks").glob("*.yml")} | doors_without_tasks
+    assert set(specs) <= there
+    assert all(entry.get("short_description") for entry in specs.values())
+
+
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_public_variables_carry_the_name_of_their_role(role: Path) -> None:
     names = [*(load(role / "defaults/main.yml") or {}), *(load(role / "vars/main.yml") or {})]
@@ -100,7 +140,8 @@ def test_names_are_unique_in_a_role(role: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["site", "update_index", "rollback", "status", "prune", "fetch_generation"]
+    "name",
+    ["site", "update_index", "rollback", "status", "prune", "certificates", "fetch_generation"],
 )
 def test_root_playbooks_only_import(name: str) -> None:
     plays = load(ROOT / f"{name}.yml")

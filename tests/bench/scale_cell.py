@@ -64,7 +64,7 @@ def write_truth(corpus: Path) -> None:
     np.save(corpus / TRUTH, questions(vectors, np.load(corpus / QUESTIONS)).truth)
 
 
-def build_cell(corpus: Path, shards: int, model: Path, storage: float, seed: int) -> None:
+def build_cell(corpus: Path, shards: int, model: Path, storage: float | None, seed: int) -> None:
     """Build and seal a generation of ``corpus``; what it cost goes to build.json beside it."""
     cell = corpus / str(shards)
     vectors = np.load(corpus / VECTORS, mmap_mode="r")

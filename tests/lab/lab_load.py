@@ -31,17 +31,28 @@ class Load:
         seconds: how long it went on.
     """
 
-    def __init__(self, right: Right, *, pause: float = PAUSE, missing: int | None = None) -> None:
+    def __init__(
+        self,
+        right: Right,
+        *,
+        pause: float = PAUSE,
+        missing: int | None = None,
+        reloads: bool = False,
+    ) -> None:
         """Ask what is right.
 
         Args:
             right: the right answers, by generation and question.
             pause: seconds between two questions of a thread.
             missing: a shard that answers may say they lack; by default none may.
+            reloads: nginx of the edges is reloaded meanwhile, which closes kept connections that
+                wait (before nginx 1.27.4). Who finds one closed asks again on another, as HTTP
+                libraries do.
         """
         self._right = right
         self._pause = pause
         self._missing = missing
+        self._reloads = reloads
         self._questions = list(next(iter(right.values())))
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -116,9 +127,18 @@ class Load:
         asked = [self._questions[(turn + step) % len(self._questions)] for step in range(3)]
         method, target, body, judge = KINDS[turn % len(KINDS)](asked)
         start, fault, answer = time.monotonic(), "", {}
+        headers = {"Content-Type": "application/json"}
+        kept = connection.sock is not None
         try:
-            connection.request(method, target, body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
+            try:
+                connection.request(method, target, body, headers)
+                response = connection.getresponse()
+            except (ConnectionError, http.client.RemoteDisconnected):
+                if not (kept and self._reloads):
+                    raise
+                connection.close()
+                connection.request(method, target, body, headers)
+                response = connection.getresponse()
             content = response.read()
             if response.status == 200:
                 answer = json.loads(content)

@@ -86,7 +86,7 @@ def test_on_step_by_step_under_load(fleet, tell, tell_load):
     before = seen_on_the_wire("zebra-crossings-before")
     assert before >= {GATEWAY, ENCODER}
     assert before & SHARDS
-    with fleet.load(fleet.now) as load:
+    with fleet.load(fleet.now, reloads=True) as load:
         seconds = [site(mode).succeeded().seconds for mode in ("allow", "prefer", "require")]
     tell(f"site.yml {', '.join(f'{one:.0f} s' for one in seconds)}")
     tell_load(load)
@@ -122,9 +122,9 @@ def test_keys_are_for_root_and_the_services():
 
 def test_an_update_and_a_kill_in_between(fleet, tell_load):
     before, letter = fleet.now, fleet.other()
-    with fleet.load(before, letter) as load:
+    with fleet.load(before, letter, reloads=True) as load:
         run_on("shard-a", "systemctl", "kill", "--signal=KILL", "askfleet-shard@0")
-        fleet.update(letter, "-e", "askfleet_internal_tls=require").succeeded()
+        fleet.update(letter, "askfleet_internal_tls=require").succeeded()
         run_on("gateway-1", "systemctl", "kill", "--signal=KILL", "askfleet-gateway")
         wait(lambda: curl("gateway-1", "http://127.0.0.1:7000/readyz") == "200")
     tell_load(load)
@@ -144,7 +144,7 @@ def test_certificates_that_end_soon_fire_an_alert_and_are_renewed_under_load(
     soon = ("internal_tls_days=10", "internal_tls_renew_days=5", "internal_tls_renew=true")
     certificates(*soon).succeeded()
     fired = wait(lambda: any(alert.startswith("HostCertificateExpires") for alert in firing()))
-    with fleet.load(fleet.now) as load:
+    with fleet.load(fleet.now, reloads=True) as load:
         renewed = certificates().succeeded()
         another = certificates("internal_tls_new_ca=true").succeeded()
         # Connections of before end, and others begin.
@@ -163,7 +163,7 @@ def test_certificates_that_end_soon_fire_an_alert_and_are_renewed_under_load(
 
 
 def test_off_step_by_step_under_load(fleet, tell_load):
-    with fleet.load(fleet.now) as load:
+    with fleet.load(fleet.now, reloads=True) as load:
         for mode in ("prefer", "allow", "none"):
             site(mode).succeeded()
     tell_load(load)

@@ -78,7 +78,7 @@ def test_the_kind_follows_each_shards_own_size(
 
     monkeypatch.setattr(index_kind, "FLAT_LIMIT", 100)
     skewed = repeated(1, 200) + [f"question {number}" for number in range(500)]
-    mixed = build_small(tmp_path / "mixed", skewed, shards=4, index="auto", sample=20)
+    mixed = build_small(tmp_path / "mixed", skewed, shards=4, index="auto", storage=1.25, sample=20)
     for shard in mixed.manifest.shards:
         own = np.concatenate([vectors_of([text]) for text in texts_of(mixed, shard.shard)])
         assert shard.index_kind == choose_kind(own, "auto")
@@ -106,7 +106,7 @@ def test_a_shard_that_outgrows_its_kind_gets_another(
 ) -> None:
     monkeypatch.setattr(index_kind, "FLAT_LIMIT", 60)
     many = [f"question {number}" for number in range(400)]
-    small = build_small(tmp_path / "one", many[:120], shards=3, index="auto")
+    small = build_small(tmp_path / "one", many[:120], shards=3, index="auto", storage=1.25)
     assert {shard.index_kind for shard in small.manifest.shards} == {"SQfp16"}
     options = {"artefact": small.artefact, "base": small.directory, "shards": 3}
     grown = build_small(tmp_path / "two", many, **options, index="auto")

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index_builder.border import border_copies
+from index_builder.border import border_candidates
 from index_builder.placement import SLACK, place
 
 
@@ -55,10 +55,10 @@ def test_fewer_clusters_than_shards_leave_shards_empty():
 
 def test_an_empty_shard_gets_no_copies():
     centroids = np.array([[1, 0], [0, 1]], dtype=np.float32)
-    copies = border_copies(
-        centroids, centroids, np.array([0, 2], np.int32), np.array([0, 2], np.int32), 4, 9
+    found = border_candidates(
+        centroids, centroids, np.array([0, 2], np.int32), np.array([0, 2], np.int32), 4
     )
-    assert [len(own) for own in copies] == [0, 0, 0, 0]
+    assert [len(own) for own in found.take(9, 4)] == [0, 0, 0, 0]
 
 
 @settings(max_examples=60, deadline=None)
@@ -68,7 +68,8 @@ def test_border_copies_keep_the_budget_and_never_repeat_the_home(seed, shards, b
     vectors, centroids = unit(rng, 120), unit(rng, 4 * shards)
     cluster_shard = np.tile(np.arange(shards), 4).astype(np.int32)
     home = cluster_shard[(vectors @ centroids.T).argmax(axis=1)]
-    copies = border_copies(vectors, centroids, cluster_shard, home, shards, budget)
+    found = border_candidates(vectors, centroids, cluster_shard, home, shards)
+    copies = found.take(budget, shards)
     assert sum(map(len, copies)) <= budget
     for shard, ordinals in enumerate(copies):
         assert (home[ordinals] != shard).all()
@@ -79,10 +80,10 @@ def test_the_nearest_to_the_border_is_copied_first():
     centroids = np.array([[1, 0], [0, 1]], dtype=np.float32)
     angles = np.array([0.05, 0.40, 0.78], dtype=np.float32)
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    copies = border_copies(
-        vectors, centroids, np.array([0, 1], np.int32), np.zeros(3, np.int32), 2, budget=1
+    found = border_candidates(
+        vectors, centroids, np.array([0, 1], np.int32), np.zeros(3, np.int32), 2
     )
-    assert [c.tolist() for c in copies] == [[], [2]]
+    assert [c.tolist() for c in found.take(1, 2)] == [[], [2]]
 
 
 def test_a_copy_that_is_held_goes_before_a_worthier_one():
@@ -92,7 +93,7 @@ def test_a_copy_that_is_held_goes_before_a_worthier_one():
     for held, copied in ((0, 2), (1, 1)):  # what is held but far from the border goes
         holds = np.zeros((3, 2), dtype=bool)
         holds[held, 1] = True
-        copies = border_copies(
-            vectors, centroids, np.array([0, 1], np.int32), np.zeros(3, np.int32), 2, 1, holds
+        found = border_candidates(
+            vectors, centroids, np.array([0, 1], np.int32), np.zeros(3, np.int32), 2, holds
         )
-        assert [c.tolist() for c in copies] == [[], [copied]]
+        assert [c.tolist() for c in found.take(1, 2)] == [[], [copied]]

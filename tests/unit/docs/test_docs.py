@@ -31,6 +31,7 @@ PAGES = sorted(ROOT / name for name in TRACKED if name.endswith(".md"))
 API = (ROOT / "docs/api.md").read_text()
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 README = (ROOT / "README.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
@@ -197,7 +198,7 @@ def test_no_error_code_is_described_that_does_not_exist() -> None:
 
 def test_the_map_lists_every_top_level_directory() -> None:
     folders = {name.split("/")[0] for name in TRACKED if "/" in name and not name.startswith(".")}
-    mapped = README.partition("## Map")[2].partition("\n## ")[0]
+    mapped = CONTRIBUTING.partition("## Map")[2].partition("\n## ")[0]
     assert {folder for folder in folders if f"`{folder}/`" not in mapped} == set()
     roles = {path.name for path in (ROOT / "roles").iterdir() if path.is_dir()}
     assert {role for role in roles if f"`{role}`" not in mapped} == set()

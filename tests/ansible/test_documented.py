@@ -1,0 +1,87 @@
+"""What `ansible-doc` shows of modules and roles is there, and is what they take."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_sources import ROOT
+
+MODULES = sorted((ROOT / "roles").glob("*/library/*.py"))
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
+
+
+def ansible_doc(*arguments: str) -> dict[str, Any]:
+    command = [Path(sys.executable).parent / "ansible-doc", "--json", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "[WARNING]" not in done.stderr, done.stderr
+    assert "[ERROR]" not in done.stderr, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def constant(source: ast.Module, name: str) -> Any:
+    """A text of YAML that a module keeps under this name, read."""
+    (value,) = [
+        node.value
+        for node in source.body
+        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == [name]
+    ]
+    return yaml.safe_load(ast.literal_eval(value))
+
+
+def taken(source: ast.Module) -> dict[str, dict[str, Any]]:
+    """The options that a module really takes: its argument_spec."""
+    (spec,) = [
+        keyword.value
+        for node in ast.walk(source)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "AnsibleModule"
+        for keyword in node.keywords
+        if keyword.arg == "argument_spec"
+    ]
+    found: dict[str, dict[str, Any]] = ast.literal_eval(spec)
+    return found
+
+
+@pytest.mark.slow
+def test_ansible_doc_shows_every_module() -> None:
+    directories = {str(path.parent) for path in MODULES}
+    found = ansible_doc("--module-path", ":".join(sorted(directories)), *[m.stem for m in MODULES])
+    assert set(found) == {module.stem for module in MODULES}
+    for name, shown in found.items():
+        assert shown["doc"]["short_description"], name
+        assert shown["examples"], name
+
+
+@pytest.mark.slow
+def test_ansible_doc_shows_every_role() -> None:
+    found = ansible_doc("--type", "role", "--roles-path", str(ROOT / "roles"), *ROLES)
+    assert {role for role in ROLES if role not in found} == set()
+    for name in ROLES:
+        assert found[name]["entry_points"], name
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
+def test_what_is_documented_is_what_is_taken(module: Path) -> None:
+    source = ast.parse(module.read_text())
+    about = constant(source, "DOCUMENTATION")
+    assert about["module"] == module.stem
+    options, spec = about.get("options", {}), taken(source)
+    assert set(options) == set(spec)
+    for name, option in options.items():
+        assert option["description"], name
+        real = spec[name]
+        assert option.get("type", "str") == real.get("type", "str"), name
+        for part in ("elements", "choices", "default"):
+            assert option.get(part) == real.get(part), f"{name}: {part}"
+        assert option.get("required", False) == real.get("required", False), name
+    for example in constant(source, "EXAMPLES"):
+        assert set(example[module.stem]) <= set(options), example["name"]
+    assert constant(source, "RETURN") is None or isinstance(constant(source, "RETURN"), dict)
