@@ -108,7 +108,7 @@ def add_build(commands: Any) -> None:
         "--recall-at-1", type=float, default=0.995, metavar="R", help="target (default 0.995)"
     )
     shape.add_argument(
-        "--recall-at-10", type=float, default=0.98, metavar="R", help="target (default 0.98)"
+        "--recall-at-10", type=float, default=0.987, metavar="R", help="target (default 0.987)"
     )
     shape.add_argument(
         "--sample", type=int, default=2000, metavar="N", help="questions to measure with"

@@ -64,7 +64,7 @@ class Settings:
     storage: float | None = None
     bytes_per_document: float | None = None
     recall_at_1: float = 0.995
-    recall_at_10: float = 0.98
+    recall_at_10: float = 0.987
     sample: int = 2000
     seed: int = 1
 

@@ -4,15 +4,20 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from asgi_client import Client
+from certificates import CA
 from local_fleet import LocalFleet, start_fleet
 from scraped import Scraped
-from small_generations import SmallGeneration, build_small, flip
+from small_generations import SmallGeneration, build_small, flip, link, shard_config
 
 from app import __version__
+from app.config import TlsConfig
 from app.service.logs import JsonFormatter
+from app.shard import create_app as create_shard
 
 SERVICES = ("gateway", "shard", "encoder")
 
@@ -226,12 +231,16 @@ def expressions() -> dict[str, str]:
 
 
 @pytest.fixture
-def told(fleet: LocalFleet) -> set[str]:
+def told(fleet: LocalFleet, tmp_path: Path) -> set[str]:
     """Every metric there is, once each has something to tell."""
+    links = link(tmp_path / "encrypted", fleet.generation.directory)
+    tls = TlsConfig("require", CA().write(tmp_path / "tls", "shard"))
+    encrypted = Client(create_shard(replace(shard_config(links, 0), tls=tls)))
     fleet.gateway.get("/v1/search?q=a&k=0")
     fleet.wires["shard-1"].dead = True
     fleet.gateway.get("/v1/search?q=a&probe=all")
-    names = set().union(*(Scraped.of(fleet.clients[service]).names for service in SERVICES))
+    clients = [encrypted, *(fleet.clients[service] for service in SERVICES)]
+    names = set().union(*(Scraped.of(client).names for client in clients))
     nginx = (ROOT / "templates/nginx/metrics.conf.j2").read_text()
     kinds = re.findall(r"\('(\w+)', '(?:gauge|counter)'", nginx)
     return names | {f"nginx_connections_{kind}" for kind in kinds}

@@ -82,6 +82,7 @@ def test_a_running_fleet_goes_one_step_at_a_time():
     assert not any(counts["changed"] for counts in done.recap.values())
 
 
+@pytest.mark.long
 def test_on_step_by_step_under_load(fleet, tell, tell_load):
     before = seen_on_the_wire("zebra-crossings-before")
     assert before >= {GATEWAY, ENCODER}
@@ -94,6 +95,7 @@ def test_on_step_by_step_under_load(fleet, tell, tell_load):
     assert seen_on_the_wire("zebra-crossings-after") == set()
 
 
+@pytest.mark.long
 def test_nobody_without_a_certificate_of_the_fleet_is_answered(tmp_path):
     shard = address("shard-a")
     assert curl("gateway-1", f"https://{shard}:7200/livez", *own("gateway-1")) == "200"
@@ -111,6 +113,7 @@ def test_nobody_without_a_certificate_of_the_fleet_is_answered(tmp_path):
     assert curl("edge-1", f"http://{address('gateway-1')}:7000/livez") == "000"
 
 
+@pytest.mark.long
 def test_keys_are_for_root_and_the_services():
     for host in HOSTS:
         assert run_on(host, "stat", "--format=%a %U %G", f"{TLS}/host.key").split() == [
@@ -120,6 +123,7 @@ def test_keys_are_for_root_and_the_services():
         ]
 
 
+@pytest.mark.long
 def test_an_update_and_a_kill_in_between(fleet, tell_load):
     before, letter = fleet.now, fleet.other()
     with fleet.load(before, letter, reloads=True) as load:
@@ -130,6 +134,7 @@ def test_an_update_and_a_kill_in_between(fleet, tell_load):
     tell_load(load)
 
 
+@pytest.mark.long
 def test_everything_is_watched_over_tls():
     wait(lambda: all(value == 1 for _, value in values("up")))
     ends = values("askfleet_certificate_expires_timestamp_seconds - time()")
@@ -137,6 +142,7 @@ def test_everything_is_watched_over_tls():
     assert all(360 < end / 86400 <= 365 for _, end in ends)
 
 
+@pytest.mark.long
 def test_certificates_that_end_soon_fire_an_alert_and_are_renewed_under_load(
     fleet, tell, tell_load
 ):
@@ -162,6 +168,7 @@ def test_certificates_that_end_soon_fire_an_alert_and_are_renewed_under_load(
     assert certificate.strip() in shown
 
 
+@pytest.mark.long
 def test_off_step_by_step_under_load(fleet, tell_load):
     with fleet.load(fleet.now, reloads=True) as load:
         for mode in ("prefer", "allow", "none"):

@@ -76,6 +76,7 @@ class Stack:
             "stack_port_offset": OFFSET,
             "stack_generation": self.generation,
             "stack_models": model().parent,
+            "askfleet_internal_tls": "require",  # the lab has plain calls
         }
         extra = [part for name, value in settings.items() for part in ("-e", f"{name}={value}")]
         command = [f"{BIN}/ansible-playbook", "playbooks/stack.yml", *extra, *arguments]

@@ -45,6 +45,7 @@ def configure(
         "nginx_deadline_seconds": 5,
         "nginx_replica_milliseconds": 300,
         "nginx_gateway_milliseconds": 300,
+        "nginx_scheme": "http",
         "nginx_open_files": 0,
         "nginx_requests": 4,
         "nginx_rate_per_address": 1000,
