@@ -181,7 +181,6 @@ LINES = [
     "GET http://[other/livez HTTP/1.1",
     "GET /live\x01z HTTP/1.1",
     "GET /livez HTTP/1.1 HTTP/1.1",
-    "\x16\x03\x01\x02",
     "GET  HTTP/1.1",
 ]
 
@@ -189,6 +188,13 @@ LINES = [
 @pytest.mark.parametrize("line", LINES, ids=ascii)
 def test_a_first_line_that_is_none(target: Target, line: str):
     one_problem(exchange(target.port, target.request(body=b"", line=line)), 400, 505)
+
+
+def test_what_begins_as_tls_and_is_none(edge: Target, direct: Target):
+    """The edge has HTTPS on another port; between hosts a service shakes hands, or closes."""
+    line = "\x16\x03\x01\x02"
+    one_problem(exchange(edge.port, edge.request(body=b"", line=line)), 400)
+    assert exchange(direct.port, direct.request(body=b"", line=line)) == []
 
 
 @pytest.mark.parametrize("count", [150, 30_000])
