@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from release import CHANGELOG, INIT, ReleaseError, parts, release
 
+pytestmark = pytest.mark.slow  # git, several times a test
+
 BEFORE = (
     "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- A thing.\n\n"
     "## [0.1.0] - 2026-11-23\n\n- Old.\n"
