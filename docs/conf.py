@@ -23,4 +23,5 @@ html_theme = "furo"
 html_title = "askfleet"
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 html_theme_options = {"navigation_with_keys": True}
