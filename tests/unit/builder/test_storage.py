@@ -53,6 +53,16 @@ def test_more_copies_ask_fewer_shards_and_the_cheapest_is_taken(measured) -> Non
     assert all(one.cpu_ms > cheapest * storage.ALIKE for one in rows if one.storage < chosen)
 
 
+def test_of_what_costs_about_the_same_the_smallest_is_taken(
+    measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "CPU_SHARD", 1e-3)
+    placed, (sample, masses) = measured
+    chosen, rows = choose_storage(placed, sample, masses, TARGETS, 40.0, None)
+    assert chosen == 1.0
+    assert min(rows, key=lambda row: row.cpu_ms).storage > 1.0
+
+
 def test_what_is_measured_is_what_exact_shards_would_return(
     vectors: NDArray[np.float32], measured, tmp_path: Path
 ) -> None:

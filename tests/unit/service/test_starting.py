@@ -213,3 +213,14 @@ def test_a_fault_in_it_never_stops_the_start(
     with connect(listener) as waiting:
         listener.settimeout(10)
         assert listener.accept()[1] == waiting.getsockname()
+
+
+def test_a_handshake_of_tls_is_closed_at_once(
+    listener: socket.socket, responder: StartingResponder
+) -> None:
+    """nginx and gateways ask another replica then; an answer in plain text they would not read."""
+    with connect(listener) as caller:
+        begun = time.monotonic()
+        caller.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        assert caller.recv(1000) == b""
+        assert time.monotonic() - begun < PATIENCE

@@ -164,6 +164,23 @@ def test_then_another_host_needs_a_certificate(
     assert any("certificate" in one.lower() for one in told), told
 
 
+def test_a_host_may_call_itself_by_its_address(files: Path) -> None:
+    """As nginx beside a gateway asks a shard that is on the same host."""
+
+    async def main() -> None:
+        with socket.create_server((OTHER, 0)) as listener:
+            opened = Acceptor(listener, _Echo, TlsConfig("require", files))
+            reader, writer = await asyncio.open_connection(
+                *listener.getsockname(), local_addr=(OTHER, 0)
+            )
+            writer.write(b"hello")
+            assert await asyncio.wait_for(reader.read(5), 2) == b"hello"
+            opened.close()
+
+    identity.cache_clear()
+    asyncio.run(main())
+
+
 def test_who_says_nothing_keeps_nobody_waiting(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
