@@ -56,7 +56,8 @@ def test_more_copies_ask_fewer_shards_and_the_cheapest_is_taken(measured) -> Non
 def test_of_what_costs_about_the_same_the_smallest_is_taken(
     measured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "CPU_SHARD", 1e-3)
+    monkeypatch.setattr(storage, "CPU_SHARD", 5e-3)
+    monkeypatch.setattr(storage, "CPU_SCAN", 0.0)
     placed, (sample, masses) = measured
     chosen, rows = choose_storage(placed, sample, masses, TARGETS, 40.0, None)
     assert chosen == 1.0

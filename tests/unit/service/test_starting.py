@@ -215,9 +215,8 @@ def test_a_fault_in_it_never_stops_the_start(
         assert listener.accept()[1] == waiting.getsockname()
 
 
-def test_a_handshake_of_tls_is_closed_at_once(
-    listener: socket.socket, responder: StartingResponder
-) -> None:
+@pytest.mark.usefixtures("responder")
+def test_a_handshake_of_tls_is_closed_at_once(listener: socket.socket) -> None:
     """nginx and gateways ask another replica then; an answer in plain text they would not read."""
     with connect(listener) as caller:
         begun = time.monotonic()
