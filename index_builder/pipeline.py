@@ -79,9 +79,8 @@ class Inputs:
     """What a build starts from; see ``build``.
 
     ``labels``, ``vectors`` and ``centres`` come from course-project files; ``questions`` are real
-    questions
-    to measure recall with, instead of leaving documents out one at a time. ``base`` is a sealed
-    generation whose clusters, placement and rows are kept.
+    ones to measure recall with, instead of leaving documents out one at a time. ``base`` is a
+    sealed generation whose clusters, placement and rows are kept.
     """
 
     corpus: Ingested
