@@ -18,6 +18,7 @@ from app.wire import CANARY_HEADER, GENERATION_HEADER
 class _Result(msgspec.Struct):
     id: str
     score: float
+    lexical: float | None = None
 
 
 class _Query(msgspec.Struct):
@@ -48,17 +49,20 @@ def run_canaries(url: str, directory: Path, timeout: float, *, pin: bool = False
         if pin:
             session.headers[GENERATION_HEADER] = manifest.id
         for one in canaries:
-            _ask(session, url, manifest.id, one, max(ends - time.monotonic(), 0.1))
+            _ask(session, url, manifest, one, max(ends - time.monotonic(), 0.1))
     return len(canaries)
 
 
-def _ask(session: requests.Session, url: str, generation: str, one: Canary, left: float) -> None:
+def _ask(session: requests.Session, url: str, manifest: Manifest, one: Canary, left: float) -> None:
+    rescoring = manifest.routing.rescoring
+    by_score = "?rescore=0" if rescoring and not one.lexical else ""
+
     def fail(reason: str) -> GenerationError:
         return GenerationError(f"canary {one.question!r} through {url}: {reason}")
 
     try:
         response = session.post(
-            f"{url}/v1/search",
+            f"{url}/v1/search{by_score}",
             data=msgspec.json.encode({"queries": [one.question], "k": max(len(one.ids), 1)}),
             timeout=left,
         )
@@ -70,13 +74,15 @@ def _ask(session: requests.Session, url: str, generation: str, one: Canary, left
         answer = msgspec.json.decode(response.content, type=_Answer)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise fail(f"unreadable answer: {error}") from error
-    if answer.generation != generation:
-        raise fail(f"answered by generation {answer.generation}, not {generation}")
+    if answer.generation != manifest.id:
+        raise fail(f"answered by generation {answer.generation}, not {manifest.id}")
     query = answer.queries[0]
     if query.partial:
         raise fail("a shard did not answer")
-    wrong = canary.difference(
-        one, [result.id for result in query.results], [result.score for result in query.results]
+    results, weight = query.results, rescoring.weight if rescoring else 0.0
+    got = canary.keys(
+        [result.score for result in results], [result.lexical for result in results], weight
     )
+    wrong = canary.difference(one, [result.id for result in results], got, weight)
     if wrong:
         raise fail(wrong)

@@ -111,6 +111,14 @@ def add_build(commands: Any) -> None:
         "--recall-at-10", type=float, default=0.987, metavar="R", help="target (default 0.987)"
     )
     shape.add_argument(
+        "--rescore-weight",
+        type=float,
+        default=0.2,
+        metavar="W",
+        help="order the best candidates again, by score + W times the part of the question's words "
+        "that they have; 0 orders by score alone (default 0.2)",
+    )
+    shape.add_argument(
         "--sample", type=int, default=2000, metavar="N", help="questions to measure with"
     )
     shape.add_argument("--seed", type=int, default=1)
@@ -133,6 +141,7 @@ def _run(arguments: argparse.Namespace) -> int:
         bytes_per_document=arguments.bytes_per_document,
         recall_at_1=arguments.recall_at_1,
         recall_at_10=arguments.recall_at_10,
+        rescore_weight=arguments.rescore_weight,
         sample=arguments.sample,
         seed=arguments.seed,
     )
@@ -224,6 +233,11 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
         f"{row.bytes_per_document:,} bytes a document, {row.cpu_ms:.2f} ms of CPU a question"
         for row in manifest.routing.storage
     ]
+    if rescoring := manifest.routing.rescoring:
+        lines.append(
+            f"  words      order the best {rescoring.depth} again: score + {rescoring.weight:g} * "
+            "the part of the question's words that a document has"
+        )
     lines += [f"  corpus     {line}" for line in assumed]
     lines += [
         f"  shard {shard.shard:<4} {shard.documents:,} documents, {shard.index_kind}, "

@@ -41,6 +41,15 @@ class DocumentRows:
             for row, ordinal in zip(rows, ordinals[start : start + BATCH].tolist(), strict=True):
                 yield msgspec.structs.replace(row, ordinal=ordinal)
 
+    def texts(self, places: NDArray[np.int64]) -> Iterator[list[str]]:
+        """The texts of these places, in that order, in batches."""
+        query = "SELECT ordinal, text FROM documents WHERE ordinal IN"
+        with closing(sqlite3.connect(self._uri, uri=True)) as connection:
+            for start in range(0, len(places), BATCH):
+                wanted = places[start : start + BATCH].tolist()
+                found = dict(_selected(connection, query, wanted))
+                yield [found[place] for place in wanted]
+
     def places(self, held: Iterable[tuple[str, int]]) -> Iterator[tuple[int, int]]:
         """Of ids, each with a number, the places in the corpus of those it has, and the numbers."""
         query, left = "SELECT id, ordinal FROM documents WHERE id IN", iter(held)

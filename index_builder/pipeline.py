@@ -27,7 +27,7 @@ from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
 from app.generation.shard_index import ShardIndex
 from index_builder import evaluate
 from index_builder.base import Base
-from index_builder.canaries import make_canaries
+from index_builder.canaries import Searched, make_canaries
 from index_builder.corpus.ingest import Ingested
 from index_builder.document_rows import DocumentRows
 from index_builder.embed import embed
@@ -37,8 +37,9 @@ from index_builder.progress import Progress
 from index_builder.seal import Contents, existing, seal
 from index_builder.shards import build_index
 from index_builder.storage import Placed, bytes_of, choose_storage
+from index_builder.words import WordCounts, words_of, write_weights
 
-BUILDER = 9
+BUILDER = 10
 """Raised when the same inputs are to give another generation."""
 
 
@@ -55,6 +56,7 @@ class Settings:
             may choose; None for the default (``storage.choose_storage``).
         recall_at_1: target against exact search.
         recall_at_10: target against exact search.
+        rescore_weight: of the words of a question beside its score; 0 orders by score alone.
         sample: questions to measure with.
         seed: of everything random.
     """
@@ -65,6 +67,7 @@ class Settings:
     bytes_per_document: float | None = None
     recall_at_1: float = 0.995
     recall_at_10: float = 0.987
+    rescore_weight: float = 0.2
     sample: int = 2000
     seed: int = 1
 
@@ -124,7 +127,9 @@ def build(
     layout = _layout(inputs, vectors, settings, base, sample)
 
     with files.sealing(out) as unfinished:
-        shards = _write_shards(unfinished, vectors, layout, rows, settings, base, progress)
+        (unfinished / "routing").mkdir()
+        counts = WordCounts(len(vectors)) if settings.rescore_weight else None
+        shards = _write_shards(unfinished, vectors, layout, rows, settings, base, counts, progress)
         indexes = [
             ShardIndex.load(
                 unfinished / shard_dir(info.shard) / shard_index.NAME,
@@ -149,10 +154,15 @@ def build(
             routing.neighbours,
             routing.threshold,
         )
-        (unfinished / "routing").mkdir()
         np.save(unfinished / CENTROIDS, layout.centroids, allow_pickle=False)
         np.save(unfinished / CLUSTER_SHARD, layout.cluster_shard, allow_pickle=False)
-        canaries = make_canaries(rows, ask, router, indexes, layout)
+        rescorer = counts.rescorer(settings.rescore_weight) if counts else None
+        words = []
+        if rescorer:
+            write_weights(unfinished, rescorer)
+            words = words_of(unfinished, shards)
+        searched = Searched(router, indexes, words, rescorer)
+        canaries = make_canaries(rows, ask, searched, layout)
         canary.write(unfinished / canary.NAME, canaries)
         progress.say("sealing")
         contents = Contents(
@@ -161,7 +171,11 @@ def build(
             documents=len(vectors),
             clusters=len(layout.centroids),
             shards=shards,
-            routing=msgspec.structs.replace(routing, storage=layout.storage),
+            routing=msgspec.structs.replace(
+                routing,
+                storage=layout.storage,
+                rescoring=rescorer.rescoring if rescorer else None,
+            ),
             canaries=len(canaries),
         )
         return seal(unfinished, out, contents), True
@@ -215,6 +229,7 @@ def _write_shards(
     rows: DocumentRows,
     settings: Settings,
     base: Base | None,
+    counts: WordCounts | None,
     progress: Progress,
 ) -> tuple[ShardInfo, ...]:
     infos = []
@@ -230,6 +245,8 @@ def _write_shards(
             else:
                 kind, trained = base.index(shard, own, settings.index)
             documents.write(part / STORES[SCHEMA], stream)
+            if counts is not None:
+                counts.write(part, places, layout.ordinals(shard), rows.texts(places))
             built = build_index(own, kind, settings.seed, trained)
             shard_index.write_index(built.index, part / shard_index.NAME)
             infos.append(
@@ -295,6 +312,8 @@ def check_settings(settings: Settings) -> None:
     for name, value in (("1", settings.recall_at_1), ("10", settings.recall_at_10)):
         if not 0.5 <= value <= 1.0:
             raise BuildError(f"--recall-at-{name} {value}: use 0.5 to 1.0")
+    if not 0.0 <= settings.rescore_weight <= 2.0:
+        raise BuildError(f"--rescore-weight {settings.rescore_weight}: use 0 (off) to 2.0")
     if settings.sample < 1:
         raise BuildError(f"--sample {settings.sample}: use at least 1")
     check_kind(settings.index)

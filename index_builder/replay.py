@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,9 @@ from numpy.typing import NDArray
 
 from app.generation.manifest import Manifest
 from app.generation.merge import merge
+from app.generation.rescoring import Rescorer
 from app.generation.routing import Probe, Router
-from app.generation.shard_part import Hit, ShardPart
+from app.generation.shard_part import Found, Hit, ShardPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +36,39 @@ class Replay:
     def __init__(self, directory: Path) -> None:
         self.manifest = Manifest.load(directory)
         self._router = Router.load(directory, self.manifest)
+        self._rescorer = Rescorer.load(directory, self.manifest)
         self._parts = [
             ShardPart.open(directory, shard) for shard in range(len(self.manifest.shards))
         ]
 
-    def search(self, queries: NDArray[np.float32], k: int, probe: Probe) -> Replayed:
-        """Answer questions (n, dim) through routing, shards and merge."""
+    def search(
+        self, queries: NDArray[np.float32], k: int, probe: Probe, texts: Sequence[str] = ()
+    ) -> Replayed:
+        """Answer questions (n, dim) through routing, shards and merge.
+
+        With their ``texts`` as a gateway does by default; without them as with ``rescore=0``.
+        """
+        rescorer = self._rescorer if texts else None
+        terms = list(map(rescorer.terms, texts)) if rescorer else []
         asked = self._router.probe(queries, probe)
-        found: list[list[Hit]] = [[] for _ in queries]
+        found: list[list[Found]] = [[] for _ in queries]
         for shard, part in enumerate(self._parts):
             places = np.flatnonzero(asked[:, shard])
-            for place, hits in zip(places, part.search(queries[places], k), strict=True):
-                found[place] += hits
-        answers = []
-        for hits in found:
-            ordinals = [hit.row.ordinal for hit in hits]
-            scores = [hit.score for hit in hits]
-            answers.append([hits[at] for at in merge(ordinals, scores, k)])
+            own = [terms[place] for place in places] if terms else ()
+            for place, one in zip(places, part.search(queries[places], k, own), strict=True):
+                found[place].append(one)
+        answers = [_merged(offered, k, rescorer) for offered in found]
         return Replayed(answers, float(asked.sum(axis=1).mean()))
+
+
+def _merged(offered: Sequence[Found], k: int, rescorer: Rescorer | None) -> list[Hit]:
+    hits = list(chain.from_iterable(one.hits for one in offered))
+    ordinals = [hit.row.ordinal for hit in hits]
+    scores = [hit.score for hit in hits]
+    if rescorer is None:
+        return [hits[at] for at in merge(ordinals, scores, k)]
+    for one in offered:
+        ordinals += one.ordinals
+        scores += one.scores
+    lexical = [hit.lexical or 0.0 for hit in hits]
+    return [hits[at] for at in rescorer.order(ordinals, scores, lexical, k)]

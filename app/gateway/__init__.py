@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from app.errors import GenerationError
 from app.gateway.body import (
     SearchRequest,
     may_remember,
+    may_rescore,
     parse_process,
     parse_query_string,
     parse_search,
@@ -26,6 +28,7 @@ from app.gateway.pools import CONNECT_SECONDS
 from app.gateway.search import Backend, Searcher, SearchResult, result_json
 from app.gateway.upstream import Fleet, Upstream
 from app.generation.manifest import Manifest
+from app.generation.rescoring import Rescorer
 from app.generation.routing import Router
 from app.service.application import Application
 from app.service.breaker import Breaker
@@ -58,7 +61,9 @@ def load_searcher(directory: Path, config: GatewayConfig, backend: Backend) -> S
             f"{len(config.shard_urls)}"
         )
     manifest.verify(directory, (), routing=True)
-    searcher = Searcher(manifest, Router.load(directory, manifest), backend)
+    searcher = Searcher(
+        manifest, Router.load(directory, manifest), backend, Rescorer.load(directory, manifest)
+    )
     searcher.self_query()
     return searcher
 
@@ -135,6 +140,8 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
             time.monotonic() + config.deadline,
             forwarded_headers(request, (REQUEST_ID_HEADER,)),
         )
+        if not may_rescore(request):
+            wanted = replace(wanted, rescore=False)
         result = await searcher.search(wanted, call, remember=may_remember(request))
         counts.count(result)
         return searcher, result, ((ASKED_HEADER, " ".join(call.asked)),)

@@ -26,11 +26,15 @@ MAX_NAME = 100  # of a caller's own member that an error repeats, in characters
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """A checked search: 1..64 clean questions of 1..2,000 characters, ``k`` 1..100."""
+    """A checked search: 1..64 clean questions of 1..2,000 characters, ``k`` 1..100.
+
+    ``rescore``: whether words may order the answers too, where the generation has them.
+    """
 
     queries: tuple[str, ...]
     k: int = DEFAULT_K
     probe: Probe = "auto"
+    rescore: bool = True
 
 
 def bad(code: str, detail: str, field: str | None = None, status: int = 400) -> ProblemError:
@@ -167,8 +171,8 @@ def parse_query_string(query: bytes) -> SearchRequest:
         known = _utf8(name, None)
         args.setdefault(known, _utf8(value, known))
     for name in args:
-        if name not in {"q", "k", "probe", "cache"}:
-            raise _unknown(name, "q, k, probe, cache")
+        if name not in {"q", "k", "probe", "cache", "rescore"}:
+            raise _unknown(name, "q, k, probe, cache, rescore")
     if "q" not in args:
         raise bad("missing_field", "q is missing: the question", "q")
     k, probe = args.get("k", str(DEFAULT_K)), args.get("probe", "auto")
@@ -181,10 +185,24 @@ def parse_query_string(query: bytes) -> SearchRequest:
 
 def may_remember(request: Request) -> bool:
     """Whether an answer may come from memory: not with ``cache=0`` in the URL, nor for a canary."""
-    told = request.args().get("cache", "1") if request.query else "1"
-    if told not in {"0", "1"}:
+    on = _switch(request, "cache")
+    if on is None:
         raise bad("bad_cache", "cache must be 0 or 1", "cache")
-    return told == "1" and not request.has(CANARY_HEADER.lower())
+    return on and not request.has(CANARY_HEADER.lower())
+
+
+def may_rescore(request: Request) -> bool:
+    """Whether words may order the answers too: not with ``rescore=0`` in the URL."""
+    on = _switch(request, "rescore")
+    if on is None:
+        raise bad("bad_rescore", "rescore must be 0 or 1", "rescore")
+    return on
+
+
+def _switch(request: Request, name: str) -> bool | None:
+    """A parameter of the URL that is 0 or 1, 1 where it is missing; None for anything else."""
+    value = request.args().get(name, "1") if request.query else "1"
+    return {"0": False, "1": True}.get(value)
 
 
 def _unknown(name: str, known: str) -> ProblemError:

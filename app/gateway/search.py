@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from app.errors import ProblemError
 from app.gateway.body import SearchRequest
 from app.gateway.call import Call, PoolsGoneError, UpstreamError
-from app.gateway.upstream import ShardHit
+from app.gateway.upstream import Candidates, ShardHit, Wanted
 from app.generation.manifest import Manifest
 from app.generation.merge import merge
+from app.generation.rescoring import Rescorer
 from app.generation.routing import Probe, Router
 from app.service.cache import MAX_CHARACTERS, Cache
 from app.service.refusal import refusal_status
@@ -36,16 +37,8 @@ class Backend(Protocol):
     ) -> NDArray[np.float32]:
         """Vectors (n, dim)."""
 
-    def search(
-        self,
-        shard: int,
-        queries: NDArray[np.float32],
-        generation: str,
-        model: str,
-        k: int,
-        call: Call,
-    ) -> Awaitable[list[list[ShardHit]]]:
-        """Hits per question, on their way."""
+    def search(self, shard: int, wanted: Wanted, call: Call) -> Awaitable[list[Candidates]]:
+        """Candidates per question, on their way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +59,9 @@ class SearchResult:
     timings: dict[str, float]
 
 
+# Per shard asked: what it has by the question's place, or None when it did not answer.
+_Answers = dict[int, dict[int, Candidates] | None]
+
 STEPS = ("encode", "route", "search", "merge")
 # How much a gateway remembers of one generation's answers, in bytes, and about what a hit takes
 # beside its texts.
@@ -79,11 +75,18 @@ class Searcher:
     What is remembered is of this generation alone, and goes with it.
     """
 
-    def __init__(self, manifest: Manifest, router: Router, backend: Backend) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        router: Router,
+        backend: Backend,
+        rescorer: Rescorer | None = None,
+    ) -> None:
         self.manifest = manifest
         self._router = router
+        self._rescorer = rescorer
         self._backend = backend
-        self.remembered: Cache[tuple[str, int, Probe], QueryResult] = Cache(REMEMBERED)
+        self.remembered: Cache[tuple[str, int, Probe, bool], QueryResult] = Cache(REMEMBERED)
 
     def self_query(self) -> None:
         """Route one vector; asks neither encoder nor shards."""
@@ -103,7 +106,7 @@ class Searcher:
             this gateway reaches no pool; 504 when the time was up before any shard answered.
         """
         start = time.perf_counter()
-        keys = [(question, wanted.k, wanted.probe) for question in wanted.queries]
+        keys = [(question, wanted.k, wanted.probe, wanted.rescore) for question in wanted.queries]
         known = [self.remembered.get(key) if remember else None for key in keys]
         missing = [place for place, result in enumerate(known) if result is None]
         timings = dict.fromkeys(STEPS, 0.0)
@@ -141,10 +144,13 @@ class Searcher:
         encoded = clock()
         asked = self._router.probe(vectors, wanted.probe)
         routed = clock()
-        answers = await self._ask(vectors, asked, wanted.k, call)
+        rescorer = self._rescorer if wanted.rescore else None
+        terms = tuple(map(rescorer.terms, wanted.queries)) if rescorer else ()
+        question = Wanted(vectors, self.manifest.id, model.fingerprint, wanted.k, terms)
+        answers = await self._ask(question, asked, call)
         searched = clock()
         queries = [
-            _merged(place, np.flatnonzero(asked[place]).tolist(), answers, wanted.k)
+            _merged(place, np.flatnonzero(asked[place]).tolist(), answers, wanted.k, rescorer)
             for place in range(len(vectors))
         ]
         if answers and all(answer is None for answer in answers.values()):
@@ -155,21 +161,17 @@ class Searcher:
         spent = (after - before for before, after in pairwise(ends))
         return queries, dict(zip(STEPS, spent, strict=True))
 
-    async def _ask(
-        self, vectors: NDArray[np.float32], asked: NDArray[np.bool_], k: int, call: Call
-    ) -> dict[int, dict[int, list[ShardHit]] | None]:
-        """Per shard asked: hits by the question's place, or None when it did not answer."""
+    async def _ask(self, wanted: Wanted, asked: NDArray[np.bool_], call: Call) -> _Answers:
+        """What each shard that is ``asked`` (n, shards) has for its questions."""
         shards = np.flatnonzero(asked.any(axis=0)).tolist()
         places = {shard: np.flatnonzero(asked[:, shard]) for shard in shards}
 
-        def ask(shard: int) -> asyncio.Future[list[list[ShardHit]]]:
-            wanted = vectors[places[shard]]
-            model = self.manifest.model.fingerprint
-            found = self._backend.search(shard, wanted, self.manifest.id, model, k, call)
+        def ask(shard: int) -> asyncio.Future[list[Candidates]]:
+            found = self._backend.search(shard, wanted.at(places[shard]), call)
             return asyncio.ensure_future(found)
 
         found = await _all([ask(shard) for shard in shards])
-        answers: dict[int, dict[int, list[ShardHit]] | None] = {}
+        answers: _Answers = {}
         spent: ProblemError | None = None
         for shard, hits in zip(shards, found, strict=True):
             if not isinstance(hits, BaseException):
@@ -220,22 +222,21 @@ def _weight(result: QueryResult) -> int:
 
 
 def _merged(
-    place: int,
-    asked: list[int],
-    answers: dict[int, dict[int, list[ShardHit]] | None],
-    k: int,
+    place: int, asked: list[int], answers: _Answers, k: int, rescorer: Rescorer | None
 ) -> QueryResult:
-    hits: list[ShardHit] = []
-    missing: list[int] = []
-    for shard in asked:
-        answer = answers[shard]
-        if answer is None:
-            missing.append(shard)
-        else:
-            hits += answer[place]
+    missing = [shard for shard in asked if answers[shard] is None]
+    offered = [answer[place] for shard in asked if (answer := answers[shard]) is not None]
+    hits = list(chain.from_iterable(candidates.hits for candidates in offered))
     ordinals = [hit.ordinal for hit in hits]
     scores = [hit.score for hit in hits]
-    return QueryResult([hits[at] for at in merge(ordinals, scores, k)], asked, missing)
+    if rescorer is None:
+        best = merge(ordinals, scores, k)
+    else:
+        for candidates in offered:
+            ordinals += candidates.ordinals
+            scores += candidates.scores
+        best = rescorer.order(ordinals, scores, [hit.lexical or 0.0 for hit in hits], k)
+    return QueryResult([hits[at] for at in best], asked, missing)
 
 
 def result_json(result: QueryResult) -> dict[str, Any]:
@@ -247,6 +248,7 @@ def result_json(result: QueryResult) -> dict[str, Any]:
                 "text": hit.text,
                 "answer": hit.answer,
                 "score": hit.score,
+                "lexical": hit.lexical,
                 "metadata": hit.metadata,
             }
             for hit in result.hits

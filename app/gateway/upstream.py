@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import accumulate
-from typing import Any
+from itertools import accumulate, chain
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,7 +23,7 @@ from app.gateway.connections import Transport
 from app.gateway.pools import Pools
 from app.gateway.replicas import NoLinkError, Replicas
 from app.tls import Identity
-from app.wire import MODEL_HEADER, REQUEST_ID_HEADER, type_f32, vectors_to_bytes
+from app.wire import MODEL_HEADER, REQUEST_ID_HEADER, terms_to_bytes, type_f32, vectors_to_bytes
 from app.wire.frames import Encode, Search
 
 # What a replica answers in milliseconds: where it says nothing, nginx soon asks another. What is
@@ -35,7 +35,10 @@ _MODEL = MODEL_HEADER.lower()
 
 
 class ShardHit(msgspec.Struct, frozen=True):
-    """One document of a shard's answer; ``metadata`` stays undecoded JSON."""
+    """One document of a shard's answer; ``metadata`` stays undecoded JSON.
+
+    ``lexical`` is the coverage of the question's words; None where only scores were asked for.
+    """
 
     ordinal: int
     id: str
@@ -43,21 +46,59 @@ class ShardHit(msgspec.Struct, frozen=True):
     text: str
     answer: str | None
     metadata: msgspec.Raw
+    lexical: float | None = None
+
+
+class Candidates(NamedTuple):
+    """What one shard offers for one question.
+
+    ``ordinals`` and ``scores`` are of the candidates beside the hits, which cannot be in the answer
+    (app/generation/merge.py).
+    """
+
+    hits: list[ShardHit]
+    ordinals: Sequence[int] = ()
+    scores: Sequence[float] = ()
 
 
 class ShardAnswer(msgspec.Struct, frozen=True):
-    """A shard's answer: per question its hits, best first."""
+    """A shard's answer: per question its hits, best score first, and the candidates beside them."""
 
     generation: str
     shard: int
     results: list[list[ShardHit]]
+    rest: list[tuple[list[int], list[float]]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a shard is asked.
+
+    Attributes:
+        queries: (n, dim) vectors of the questions.
+        generation: exactly this one.
+        model: that made the vectors.
+        k: how many documents of each.
+        terms: words of each question; none where only scores count.
+    """
+
+    queries: NDArray[np.float32]
+    generation: str
+    model: str
+    k: int
+    terms: tuple[bytes, ...] = ()
+
+    def at(self, places: NDArray[np.intp]) -> Wanted:
+        """The same of some of the questions."""
+        terms = tuple(self.terms[place] for place in places) if self.terms else ()
+        return replace(self, queries=self.queries[places], terms=terms)
 
 
 _SHARD_ANSWER = msgspec.json.Decoder(ShardAnswer)
-_Hits = list[list[ShardHit]]
-# (model, dim); (generation, model, k): what must be the same for all of one request.
+_Found = list[Candidates]
+# (model, dim); (generation, model, k, with terms): what must be the same for all of one request.
 _EncodeKey = tuple[str, int]
-_SearchKey = tuple[str, str, int]
+_SearchKey = tuple[str, str, int, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +132,7 @@ class Upstream:
         self._to_encode: Batches[_EncodeKey, tuple[str, ...], NDArray[np.float32]] = Batches(
             self._encode, partial(self._at_once, self._encoders, fleet.encoder_url)
         )
-        self._to_search: list[Batches[_SearchKey, NDArray[np.float32], _Hits]] = [
+        self._to_search: list[Batches[_SearchKey, Wanted, _Found]] = [
             Batches(partial(self._search, shard), partial(self._at_once, self._shards[shard], url))
             for shard, url in enumerate(fleet.shard_urls)
         ]
@@ -140,56 +181,48 @@ class Upstream:
             raise UpstreamError(f"the encoder answered with another model than {model}")
         return _vectors(answer.body, [len(several) for several in asked], dim)
 
-    def search(
-        self,
-        shard: int,
-        queries: NDArray[np.float32],
-        generation: str,
-        model: str,
-        k: int,
-        call: Call,
-    ) -> Awaitable[_Hits]:
-        """One shard's hits per question (n, dim) in exactly this generation."""
-        key = (generation, model, k)
-        if len(queries) > QUICK_QUESTIONS:
-            return self._search_alone(shard, key, queries, call)
-        return self._to_search[shard].ask(key, queries, len(queries), 0, call)
+    def search(self, shard: int, wanted: Wanted, call: Call) -> Awaitable[_Found]:
+        """One shard's candidates per question."""
+        key = (wanted.generation, wanted.model, wanted.k, bool(wanted.terms))
+        count = len(wanted.queries)
+        if count > QUICK_QUESTIONS:
+            return self._search_alone(shard, key, wanted, call)
+        size = sum(map(len, wanted.terms))
+        return self._to_search[shard].ask(key, wanted, count, size, call)
 
     async def _search(
-        self, shard: int, key: _SearchKey, asked: Sequence[NDArray[np.float32]], call: Call
-    ) -> list[_Hits]:
-        generation, model, k = key
-        sent = b"".join(map(vectors_to_bytes, asked))
+        self, shard: int, key: _SearchKey, asked: Sequence[Wanted], call: Call
+    ) -> list[_Found]:
+        generation, model, k, _ = key
+        sent = b"".join(vectors_to_bytes(wanted.queries) for wanted in asked)
+        terms = tuple(chain.from_iterable(wanted.terms for wanted in asked))
         ids = call.headers.get(REQUEST_ID_HEADER, "")
-        question = Search(generation, model, k, ids, sent)
+        question = Search(generation, model, k, ids, sent, terms)
         try:
             answer = await self._shards[shard].ask(lambda _: question, call)
         except NoLinkError:
             return await self._search_by_pool(shard, key, asked, call, quick=True)
-        return _hits(answer.body, shard, generation, [len(queries) for queries in asked])
+        return _found(answer.body, shard, generation, [len(wanted.queries) for wanted in asked])
 
     async def _search_alone(
-        self, shard: int, key: _SearchKey, queries: NDArray[np.float32], call: Call
-    ) -> _Hits:
-        return (await self._search_by_pool(shard, key, [queries], call, quick=False))[0]
+        self, shard: int, key: _SearchKey, wanted: Wanted, call: Call
+    ) -> _Found:
+        return (await self._search_by_pool(shard, key, [wanted], call, quick=False))[0]
 
     async def _search_by_pool(
-        self,
-        shard: int,
-        key: _SearchKey,
-        asked: Sequence[NDArray[np.float32]],
-        call: Call,
-        *,
-        quick: bool,
-    ) -> list[_Hits]:
-        generation, model, k = key
+        self, shard: int, key: _SearchKey, asked: Sequence[Wanted], call: Call, *, quick: bool
+    ) -> list[_Found]:
+        generation, model, k, with_terms = key
         call = Call(call.ends, {**call.headers, MODEL_HEADER: model}, call.asked)
         target = f"/search?generation={generation}&k={k}"
-        sent = b"".join(map(vectors_to_bytes, asked))
+        sent = b"".join(vectors_to_bytes(wanted.queries) for wanted in asked)
+        if with_terms:
+            terms = terms_to_bytes([own for wanted in asked for own in wanted.terms])
+            target, sent = f"{target}&terms={len(terms)}", sent + terms
         url = self._fleet.shard_urls[shard]
         answer = await self._pools.ask(url, target, sent, call, quick=quick)
         call.asked.append(f"shard-{shard}=pool")
-        return _hits(answer.body, shard, generation, [len(queries) for queries in asked])
+        return _found(answer.body, shard, generation, [len(wanted.queries) for wanted in asked])
 
 
 def _vectors(body: bytes, counts: Sequence[int], dim: int) -> list[NDArray[np.float32]]:
@@ -203,8 +236,8 @@ def _vectors(body: bytes, counts: Sequence[int], dim: int) -> list[NDArray[np.fl
     return _split(vectors, counts)
 
 
-def _hits(body: bytes, shard: int, generation: str, counts: Sequence[int]) -> list[_Hits]:
-    """A shard's answer, as so many lists of hits for each request; raises UpstreamError."""
+def _found(body: bytes, shard: int, generation: str, counts: Sequence[int]) -> list[_Found]:
+    """A shard's answer, as candidates for each question of each request; raises UpstreamError."""
     try:
         answer = _SHARD_ANSWER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -214,7 +247,14 @@ def _hits(body: bytes, shard: int, generation: str, counts: Sequence[int]) -> li
             f"asked shard {shard} of {generation}, answered by {answer.shard} "
             f"of {answer.generation}"
         )
-    return _split(answer.results, counts)
+    if not answer.rest:
+        return _split(list(map(Candidates, answer.results)), counts)
+    if len(answer.rest) != len(answer.results):
+        raise UpstreamError(f"shard {shard}: unreadable answer: candidates of {len(answer.rest)}")
+    return _split(
+        [Candidates(hits, *rest) for hits, rest in zip(answer.results, answer.rest, strict=True)],
+        counts,
+    )
 
 
 def _split(whole: Any, counts: Sequence[int]) -> list[Any]:

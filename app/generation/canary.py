@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
@@ -14,12 +15,27 @@ NAME = "canaries.jsonl"
 TOLERANCE = 1e-3
 
 
-class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A question, and the ids and scores (inner products) of its answers, best first."""
+class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A question, and the ids and scores (inner products) of its answers, best first.
+
+    ``lexical`` is the coverage of each answer, where words order them too; none where the question
+    is to be answered by score alone.
+    """
 
     question: str
     ids: tuple[str, ...]
     scores: tuple[float, ...]
+    lexical: tuple[float, ...] = ()
+
+    def keys(self, weight: float) -> list[float]:
+        """What the answers are ordered by; ``weight`` is that of coverage."""
+        return keys(self.scores, self.lexical, weight)
+
+
+def keys(scores: Sequence[float], lexical: Sequence[float | None], weight: float) -> list[float]:
+    """What answers are ordered by: score, and coverage where there is one."""
+    padded = zip_longest(scores, lexical)
+    return [score + weight * (coverage or 0.0) for score, coverage in padded]
 
 
 def write(path: Path, canaries: Iterable[Canary]) -> None:
@@ -41,7 +57,7 @@ def read(path: Path) -> list[Canary]:
             one = msgspec.json.decode(line, type=Canary)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise GenerationError(f"{path}:{number}: not a canary: {error}") from error
-        if len(one.ids) != len(one.scores):
+        if len(one.ids) != len(one.scores) or len(one.lexical) not in (0, len(one.ids)):
             raise GenerationError(f"{path}:{number}: not a canary: not as many ids as scores")
         canaries.append(one)
     if not canaries:
@@ -49,26 +65,35 @@ def read(path: Path) -> list[Canary]:
     return canaries
 
 
-def difference(canary: Canary, ids: Sequence[str], scores: Sequence[float]) -> str | None:
+def difference(
+    canary: Canary, ids: Sequence[str], got: Sequence[float], weight: float = 0.0
+) -> str | None:
     """How an answer differs from what it must be, in words; None when it does not.
 
-    Every answer must have its own score, within the tolerance. So answers of nearly equal scores
-    may stand in any order; at the end of the list one may replace another.
+    Every answer must have its own key (score, or score and words), within the tolerance. So answers
+    of nearly equal keys may stand in any order; at the end of the list one may replace another.
+
+    Args:
+        canary: what must be answered.
+        ids: of the answer, best first.
+        got: what it is ordered by (``keys``).
+        weight: of coverage.
     """
     if len(ids) != len(canary.ids):
         return f"{len(ids)} answers instead of {len(canary.ids)}"
-    for place, (got, expected) in enumerate(zip(scores, canary.scores, strict=True), 1):
-        if not abs(got - expected) <= TOLERANCE:  # so that NaN differs
-            return f"score {got:.4f} instead of {expected:.4f} at place {place}"
-    if not canary.scores:
+    wanted = canary.keys(weight)
+    for place, (key, expected) in enumerate(zip(got, wanted, strict=True), 1):
+        if not abs(key - expected) <= TOLERANCE:  # so that NaN differs
+            return f"score {key:.4f} instead of {expected:.4f} at place {place}"
+    if not wanted:
         return None
-    last = canary.scores[-1]
-    score_of = dict(zip(ids, scores, strict=True))
-    for expected_id, expected in zip(canary.ids, canary.scores, strict=True):
-        score = score_of.get(expected_id)
-        if score is None:
+    last = wanted[-1]
+    key_of = dict(zip(ids, got, strict=True))
+    for expected_id, expected in zip(canary.ids, wanted, strict=True):
+        found = key_of.get(expected_id)
+        if found is None:
             if expected > last + TOLERANCE:
                 return f"{expected_id!r} is missing"
-        elif abs(score - expected) > TOLERANCE:
-            return f"{expected_id!r} has score {score:.4f} instead of {expected:.4f}"
+        elif abs(found - expected) > TOLERANCE:
+            return f"{expected_id!r} has score {found:.4f} instead of {expected:.4f}"
     return None

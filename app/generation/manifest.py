@@ -19,6 +19,10 @@ SCHEMA = 2
 STORES = {1: "documents.sqlite", SCHEMA: "documents.bin"}
 """A shard's file of documents, by schema. What releases before this one sealed is schema 1."""
 NAME = "manifest.json"
+WEIGHTS = "routing/trigram_weights.npy"
+WORDS = ("ordinals.npy", "trigram_counts.npy", "trigrams.npy")
+"""What gateways and shards need for rescoring beside the rest, where a generation has it."""
+MAX_DEPTH = 1000
 ID_PATTERN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 REMEDY = (
     "stage the generation again, fetch it from the hosts (fetch_generation.yml) or build it again"
@@ -83,10 +87,21 @@ class StorageRow(_Bound, frozen=True):
     cpu_ms: float
 
 
+class Rescoring(_Bound, frozen=True):
+    """How candidates are ordered again by their words (see rescoring.py).
+
+    Of the ``depth`` best by score, the order is by score + ``weight`` * coverage.
+    """
+
+    weight: float
+    depth: int
+
+
 class RoutingInfo(_Bound, frozen=True):
     """Parameters of the router (see routing.py) and the table they were chosen from.
 
     ``storage`` has the amounts of border copies that were measured; none where one was given.
+    ``rescoring`` is None where answers are ordered by score alone.
     """
 
     temperature: float
@@ -97,6 +112,7 @@ class RoutingInfo(_Bound, frozen=True):
     sample: int
     table: tuple[RecallRow, ...]
     storage: tuple[StorageRow, ...] = ()
+    rescoring: Rescoring | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,6 +186,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             self.routing.temperature > 0 and self.routing.neighbours > 0,
             "temperature or neighbours of the routing out of range",
         )
+        rescoring = self.routing.rescoring
+        require(
+            rescoring is None or (rescoring.weight > 0 and 0 < rescoring.depth <= MAX_DEPTH),
+            "weight or depth of the rescoring out of range",
+        )
         for name in self._needed():
             require(name in self.files, f"file {name} is not listed")
         for name in self.files:
@@ -189,6 +210,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         yield from ("canaries.jsonl", "routing/centroids.npy", "routing/cluster_shard.npy")
         for shard in range(len(self.shards)):
             yield from (f"{shard_dir(shard)}/index.faiss", self.store(shard))
+        if self.routing.rescoring:
+            yield WEIGHTS
+            for shard in range(len(self.shards)):
+                yield from (f"{shard_dir(shard)}/{name}" for name in WORDS)
 
     def store(self, shard: int) -> str:
         """A shard's file of documents."""

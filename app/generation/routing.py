@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import GenerationError
-from app.generation.manifest import REMEDY, Manifest
+from app.generation.arrays import read_array
+from app.generation.manifest import Manifest
 
 Probe = Literal["auto", "all"] | int
 
@@ -58,8 +59,8 @@ class Router:
     @classmethod
     def load(cls, directory: Path, manifest: Manifest) -> Router:
         """Load the routing part of a generation; raises GenerationError."""
-        centroids = _read_array(directory / CENTROIDS, np.float32)
-        cluster_shard = _read_array(directory / CLUSTER_SHARD, np.int32)
+        centroids = read_array(directory / CENTROIDS, np.float32)
+        cluster_shard = read_array(directory / CLUSTER_SHARD, np.int32)
         if centroids.shape != (manifest.clusters, manifest.model.dim):
             raise GenerationError(
                 f"{directory / CENTROIDS} has shape {centroids.shape}, the manifest says "
@@ -123,16 +124,6 @@ class Router:
             asked[0, shard] = True
             before += mass[shard]
         return asked
-
-
-def _read_array(path: Path, dtype: type[np.generic]) -> NDArray[Any]:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except Exception as error:  # numpy reads headers as Python, and raises what their bytes mean
-        raise GenerationError(f"{path} is not a readable array: {error}: {REMEDY}") from error
-    if not isinstance(array, np.ndarray) or array.dtype != dtype:
-        raise GenerationError(f"{path} is not an array of {dtype.__name__}: {REMEDY}")
-    return array
 
 
 def centroid_scores(

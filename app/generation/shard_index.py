@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from app.errors import GenerationError
 
 NAME = "index.faiss"
+# Candidates that are compared exactly for each row beyond those that need all of the index's
+# recall. With 4 a list of 50 of an index of 4 bits has 0.977 of the exact one.
+DEEP = 4.0
 
 Rank = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 """The ordinals of rows: what decides between equal scores."""
@@ -73,15 +76,22 @@ class ShardIndex:
             )
         return index
 
-    def search(self, queries: NDArray[np.float32], k: int) -> Hits:
+    def search(self, queries: NDArray[np.float32], k: int, wanted: int | None = None) -> Hits:
         """The ``k`` nearest rows of each question (n, dim); ties by rank.
 
         FAISS keeps any of the rows that tie for the last place. So one more is asked for, and
         more still while the last place is tied, before the lowest of them are taken.
 
+        Args:
+            queries: the questions.
+            k: how many.
+            wanted: of a lossy index, how many need the recall that it was tuned for; the others
+                are looked for with less effort. All by default.
+
         Raises: GenerationError when the index cannot be searched.
         """
         count = len(queries)
+        effort = self._effort(wanted, k)
         k = min(k, self.count)
         rows = np.empty((count, k), dtype=np.int64)
         scores = np.empty((count, k), dtype=np.float32)
@@ -90,7 +100,7 @@ class ShardIndex:
         for place in range(count):
             query, asked = queries[place : place + 1], min(k + 1, self.count)
             while True:
-                [found_scores], [found] = self._nearest(query, asked)
+                [found_scores], [found] = self._nearest(query, asked, effort)
                 tied = found[-1] >= 0 and found_scores[-1] == found_scores[k - 1]
                 if asked == self.count or not tied:
                     break
@@ -99,9 +109,22 @@ class ShardIndex:
             rows[place], scores[place] = found[best], found_scores[best]
         return Hits(rows, scores)
 
-    def _nearest(self, query: NDArray[np.float32], asked: int) -> Any:
+    def _effort(self, wanted: int | None, k: int) -> Any:
+        """How many candidates for each of ``k`` rows are compared exactly; None for as tuned.
+
+        About as many in all as for ``wanted`` rows, but no fewer than ``DEEP`` for each row.
+        """
+        tuned = getattr(self._index, "k_factor", 0.0)
+        if wanted is None or wanted >= k or tuned <= DEEP:
+            return None
+        factor = min(max(tuned * (wanted + 1) / (k + 1), DEEP), tuned)
+        effort = faiss.IndexRefineSearchParameters()
+        effort.k_factor = factor
+        return effort
+
+    def _nearest(self, query: NDArray[np.float32], asked: int, effort: Any) -> Any:
         try:
-            return self._index.search(query, asked)
+            return self._index.search(query, asked, params=effort)
         except RuntimeError as error:  # what FAISS raises for everything
             raise GenerationError(f"the index cannot be searched: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -16,18 +17,36 @@ from app.generation.documents_before import DocumentsBefore
 from app.generation.manifest import SCHEMA, Manifest, shard_dir
 from app.generation.rows import Row, Store, ordinals, row_of
 from app.generation.shard_index import ShardIndex
+from app.generation.shard_words import ShardWords
+from app.generation.shortlist import Shortlist, by_score, rescored
 
 
 class Hit(NamedTuple):
-    """A document's part of an answer, which lacks the score, and the score for one question."""
+    """A document's part of an answer, which lacks the score, and what it has for one question.
+
+    ``lexical`` is the coverage of the question's words; None where only scores were asked for.
+    """
 
     record: bytes
     score: float
+    lexical: float | None = None
 
     @property
     def row(self) -> Row:
         """The document; raises GenerationError when its record is damaged."""
         return row_of(self.record)
+
+
+class Found(NamedTuple):
+    """A shard's answer to one question.
+
+    ``hits`` are best by score first. ``ordinals`` and ``scores`` are of the candidates beside them,
+    which cannot be in the answer, but count where the best by score of all shards are chosen.
+    """
+
+    hits: list[Hit]
+    ordinals: list[int]
+    scores: list[float]
 
 
 def open_store(directory: Path, manifest: Manifest, shard: int) -> Store:
@@ -42,10 +61,13 @@ def open_store(directory: Path, manifest: Manifest, shard: int) -> Store:
 class ShardPart:
     """A shard's part of a generation; see ``open``."""
 
-    def __init__(self, manifest: Manifest, index: ShardIndex, store: Store) -> None:
+    def __init__(
+        self, manifest: Manifest, index: ShardIndex, store: Store, words: ShardWords | None
+    ) -> None:
         self.manifest = manifest
         self._index = index
         self._documents = store
+        self._words = words
         self.count = store.count
 
     @classmethod
@@ -69,18 +91,19 @@ class ShardPart:
         info = manifest.shards[shard]
         part = directory / shard_dir(shard)
         store = open_store(directory, manifest, shard)
+        words = ShardWords.load(part, info.documents) if manifest.routing.rescoring else None
         index = ShardIndex.load(
             part / shard_index.NAME,
             dim=manifest.model.dim,
             count=info.documents,
-            rank=partial(ordinals, store),
+            rank=words.ordinals if words else partial(ordinals, store),
         )
         if store.count != info.documents:
             raise GenerationError(
                 f"{directory / manifest.store(shard)} holds {store.count} documents, "
                 f"the manifest says {info.documents}"
             )
-        return cls(manifest, index, store)
+        return cls(manifest, index, store, words)
 
     def self_query(self) -> None:
         """Search once and read the answer; raises GenerationError when that is impossible.
@@ -88,17 +111,44 @@ class ShardPart:
         A shard without documents, as its manifest says, answers with nothing.
         """
         query = np.full((1, self.manifest.model.dim), self.manifest.model.dim**-0.5, np.float32)
-        [hits] = self.search(query, 1)
+        [(hits, _, _)] = self.search(query, 1)
         whole = all(np.isfinite(hit.score) and hit.row.text for hit in hits)
         if not whole or len(hits) != min(self.count, 1):
             raise GenerationError(f"generation {self.manifest.id}: the self-query found nothing")
 
-    def search(self, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
-        """The ``k`` nearest documents per question (n, dim), best first."""
-        hits = self._index.search(queries, k)
-        answers = []
-        for rows, scores in zip(hits.rows.tolist(), hits.scores.tolist(), strict=True):
-            real = [place for place, row in enumerate(rows) if row >= 0]
-            found = self._documents.fetch([rows[place] for place in real])
-            answers.append(list(map(Hit, found, [scores[place] for place in real])))
-        return answers
+    def search(
+        self, queries: NDArray[np.float32], k: int, terms: Sequence[bytes] = ()
+    ) -> list[Found]:
+        """The ``k`` nearest documents per question, best first.
+
+        Args:
+            queries: (n, dim) unit vectors.
+            k: how many documents are wanted in the end.
+            terms: of each question (``rescoring.Rescorer.terms``), for what may be among the ``k``
+                best by score and words; without them scores alone count.
+        """
+        rescoring = self.manifest.routing.rescoring
+        if not terms or rescoring is None or self._words is None:
+            hits = self._index.search(queries, k)
+            lists = list(map(by_score, hits.rows, hits.scores))
+        else:
+            hits = self._index.search(queries, max(k, rescoring.depth), k)
+            lists = [
+                rescored(rows, scores, self._words, own, k, rescoring)
+                for rows, scores, own in zip(hits.rows, hits.scores, terms, strict=True)
+            ]
+        return list(map(self._found, lists))
+
+    def _found(self, offered: Shortlist) -> Found:
+        reached = offered.reached
+        records = self._documents.fetch([offered.rows[at] for at in reached])
+        scores = [offered.scores[at] for at in reached]
+        if not offered.coverage:
+            return Found(list(map(Hit, records, scores)), [], [])
+        lexical = [offered.coverage[at] for at in reached]
+        rest = sorted(set(range(len(offered.rows))).difference(reached))
+        return Found(
+            list(map(Hit, records, scores, lexical)),
+            [offered.ordinals[at] for at in rest],
+            [offered.scores[at] for at in rest],
+        )

@@ -14,6 +14,7 @@ from app.config import ShardConfig
 from app.errors import GenerationError, ProblemError
 from app.generation.shard_part import ShardPart
 from app.generation.store import served
+from app.generation.trigrams import check_terms
 from app.service.application import Application
 from app.service.breaker import Breaker
 from app.service.calls import Way
@@ -23,13 +24,21 @@ from app.service.request import Answer as HttpAnswer
 from app.service.request import Request, check_waits
 from app.service.threads import Threads
 from app.shard.answer import answer_body
-from app.wire import MODEL_HEADER, SLOTS_HEADER, type_f32, vectors_from_bytes
+from app.wire import (
+    MODEL_HEADER,
+    SLOTS_HEADER,
+    terms_from_bytes,
+    type_f32,
+    vectors_from_bytes,
+)
 from app.wire.frames import Answer, Search
 
 log = logging.getLogger(__name__)
 
 MAX_K = 1000
 MAX_VECTORS = 1024
+# Bytes of the words of all questions of a request: a gateway lets 8,000 characters in.
+MAX_TERMS = 1 << 18
 # A search that takes no longer, in seconds, is cheaper on the event loop than by way of a thread.
 INLINE = 0.002
 
@@ -90,61 +99,67 @@ def create_app(config: ShardConfig) -> Application:
         registry=app.extensions["askfleet.metrics"].registry,
     )
     widest = max(part.manifest.model.dim for part in by_id.values())
-    limit = MAX_VECTORS * widest * type_f32.itemsize
+    limit = MAX_VECTORS * widest * type_f32.itemsize + MAX_TERMS
     threads = Threads(config.threads, "search")
     slots = min(config.threads, len(os.sched_getaffinity(0)))
     pace = dict.fromkeys(by_id, 0.0)  # seconds that a vector takes of late, by generation
 
-    def find(asked: Search, gone: Callable[[], bool]) -> Answer | Awaitable[Answer]:
-        part = by_id.get(asked.generation)
+    def part_of(generation: str, model: str) -> ShardPart:
+        """The part that is asked; raises ProblemError 409, for who may ask another replica."""
+        part = by_id.get(generation)
         if part is None:
             raise ProblemError(
                 409,
                 "generation_not_loaded",
-                f"{config.unit} serves {', '.join(by_id)}, not generation {asked.generation!r}",
+                f"{config.unit} serves {', '.join(by_id)}, not generation {generation!r}",
                 field="generation",
             )
-        model = part.manifest.model
-        if asked.model != model.fingerprint:
+        made_by = part.manifest.model.fingerprint
+        if model != made_by:
             raise ProblemError(
                 409,
                 "model_mismatch",
-                f"generation {asked.generation} was made by model {model.fingerprint}, the "
-                f"question by {asked.model or None}",
+                f"generation {generation} was made by model {made_by}, the question by "
+                f"{model or None}",
             )
-        queries = vectors_from_bytes(asked.vectors, model.dim)
+        return part
+
+    def find(asked: Search, gone: Callable[[], bool]) -> Answer | Awaitable[Answer]:
+        part = part_of(asked.generation, asked.model)
+        queries = vectors_from_bytes(asked.vectors, part.manifest.model.dim)
         if len(queries) > MAX_VECTORS:
             raise ProblemError(413, "too_many", f"more than {MAX_VECTORS} vectors in one request")
         if not 1 <= asked.k <= MAX_K:
             raise ProblemError(400, "bad_k", f"k must be 1 to {MAX_K}", field="k")
+        if asked.terms:
+            check_terms(asked.terms, len(queries))
         inline = pace[asked.generation] * len(queries) <= INLINE
 
         def answer() -> Answer:
             check_waits(gone)
             begun = time.perf_counter()
             try:
-                hits = part.search(queries, asked.k)
+                found = part.search(queries, asked.k, asked.terms)
             except GenerationError as error:
-                breaker.damaged(str(error), lambda: part.search(queries, asked.k))
+                breaker.damaged(str(error), lambda: part.search(queries, asked.k, asked.terms))
                 raise broken("shard") from error
             spent = (time.perf_counter() - begun) / len(queries)
             pace[asked.generation] += (spent - pace[asked.generation]) / 8
             searches.inc(len(queries))
             # One at a time where it is done inline, so that what waits comes together.
-            body = answer_body(asked.generation, config.shard, hits)
+            body = answer_body(asked.generation, config.shard, found)
             return Answer(1 if inline else slots, body)
 
         return answer() if inline else threads.run(answer)
 
     async def search(request: Request) -> HttpAnswer:
         args = request.args()
-        asked = Search(
-            args.get("generation", ""),
-            request.header(MODEL_HEADER.lower()),
-            _whole(args.get("k", "")),
-            "",
-            await request.body(limit),
-        )
+        generation, model = args.get("generation", ""), request.header(MODEL_HEADER.lower())
+        body = await request.body(limit)
+        part_of(generation, model)
+        vectors = max(len(body) - _whole(args.get("terms", "0")), 0)
+        terms = terms_from_bytes(body[vectors:]) if vectors < len(body) else ()
+        asked = Search(generation, model, _whole(args.get("k", "")), "", body[:vectors], terms)
         found = find(asked, request.gone)
         answer = found if isinstance(found, Answer) else await found
         return HttpAnswer(answer.body, headers=((SLOTS_HEADER, str(answer.slots)),))

@@ -6,17 +6,29 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.generation.shard_part import Hit
+from app.generation.shard_part import Found, Hit
 
 
-def answer_body(generation: str, shard: int, answers: Sequence[Sequence[Hit]]) -> bytes:
-    """The JSON of the hits of each question, best first."""
+def answer_body(generation: str, shard: int, answers: Sequence[Found]) -> bytes:
+    """The JSON of what was found for each question, best score first."""
     head = msgspec.json.encode({"generation": generation, "shard": shard})[:-1]
-    return b'%b,"results":[%b]}\n' % (head, b",".join(map(_hits, answers)))
+    results = b",".join(_hits(found.hits) for found in answers)
+    if not any(found.ordinals for found in answers):
+        return b'%b,"results":[%b]}\n' % (head, results)
+    rest = msgspec.json.encode([(found.ordinals, found.scores) for found in answers])
+    return b'%b,"results":[%b],"rest":%b}\n' % (head, results, rest)
 
 
 def _hits(hits: Sequence[Hit]) -> bytes:
+    if not hits:
+        return b"[]"
     scores = msgspec.json.encode([hit.score for hit in hits])[1:-1].split(b",")
+    if hits[0].lexical is None:
+        return b"[%b]" % b",".join(
+            b"%b%b}" % (hit.record, score) for hit, score in zip(hits, scores, strict=True)
+        )
+    lexical = msgspec.json.encode([hit.lexical for hit in hits])[1:-1].split(b",")
     return b"[%b]" % b",".join(
-        b"%b%b}" % (hit.record, score) for hit, score in zip(hits, scores, strict=bool(hits))
+        b'%b%b,"lexical":%b}' % (hit.record, score, own)
+        for hit, score, own in zip(hits, scores, lexical, strict=True)
     )

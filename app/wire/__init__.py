@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,3 +50,19 @@ def vectors_from_bytes(body: bytes, dim: int) -> NDArray[np.float32]:
     if not np.isfinite(vectors).all():
         raise ProblemError(400, "bad_vectors", "the body holds a value that is not finite")
     return vectors
+
+
+def terms_to_bytes(terms: Sequence[bytes]) -> bytes:
+    """The words of questions, behind their vectors in a body: a MessagePack array of binaries."""
+    return msgspec.msgpack.encode(terms)
+
+
+def terms_from_bytes(body: bytes) -> tuple[bytes, ...]:
+    """Parse what ``terms_to_bytes`` made; raises ProblemError 400."""
+    try:
+        return _TERMS.decode(body)
+    except msgspec.DecodeError as error:
+        raise ProblemError(400, "bad_terms", f"the terms are unreadable: {error}") from error
+
+
+_TERMS = msgspec.msgpack.Decoder(tuple[bytes, ...])

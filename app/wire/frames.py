@@ -39,7 +39,8 @@ class Encode(msgspec.Struct, frozen=True, array_like=True, tag="encode"):
 class Search(msgspec.Struct, frozen=True, array_like=True, tag="search"):
     """Vectors (n, dim), float32 as in ``app.wire``, to search in exactly this generation.
 
-    ``model`` made them; ``k`` hits are wanted of each.
+    ``model`` made them; ``k`` hits are wanted of each. ``terms`` are the words of each question
+    (``app.generation.trigrams``); none where only scores count.
     """
 
     generation: str
@@ -47,6 +48,7 @@ class Search(msgspec.Struct, frozen=True, array_like=True, tag="search"):
     k: int
     request_id: str
     vectors: bytes
+    terms: tuple[bytes, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer"):

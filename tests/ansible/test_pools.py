@@ -21,7 +21,7 @@ from scraped import Scraped
 
 from app.gateway.call import Call, UpstreamError
 from app.gateway.connections import Connections
-from app.gateway.upstream import Fleet, Upstream
+from app.gateway.upstream import Fleet, ShardHit, Upstream, Wanted
 
 pytestmark = pytest.mark.slow  # its fixtures are
 
@@ -123,11 +123,12 @@ def edge_url(ports: dict[str, int]) -> str:
     return f"http://127.0.0.1:{ports['edge']}/v1/search"
 
 
-def search(ports: dict[str, int], seconds: float = 10.0) -> list[list[object]]:
+def search(ports: dict[str, int], seconds: float = 10.0) -> list[list[ShardHit]]:
     pools = (f"http://127.0.0.1:{ports['pool']}",)
     upstream = Blocking(Upstream(Connections(1.0), Fleet("http://no", pools)))
     call = Call(time.monotonic() + seconds, {"X-Request-ID": "r-1"})
-    return upstream.search(0, QUERIES, GENERATION, MODEL, 3, call)  # type: ignore[return-value]  # hits
+    found = upstream.search(0, Wanted(QUERIES, GENERATION, MODEL, 3), call)
+    return [candidates.hits for candidates in found]
 
 
 def test_a_replica_that_lacks_the_generation_costs_nobody_an_answer(

@@ -205,6 +205,8 @@ URLS = [
     ("q=a&probe=", "bad_probe", "probe"),
     ("q=a&x=1", "unknown_field", "x"),
     ("q=a&cache=no", "bad_cache", "cache"),
+    ("q=a&rescore=2", "bad_rescore", "rescore"),
+    ("q=a&rescore=", "bad_rescore", "rescore"),
     ("queries=a", "unknown_field", "queries"),
     ("%C3%A9=%ff", "invalid_utf8", "é"),
     ("q=a&%00=1", "unknown_field", "\x00"),
@@ -268,17 +270,20 @@ def test_an_unknown_path(fleet: LocalFleet, service: str, path: str) -> None:
         check_problem(fleet.clients[service].open(path, method=method), 404, "not_found")
 
 
+TERMS = 1 << 18
+
+
 @pytest.mark.parametrize(
     ("service", "path", "limit"),
     [
         ("gateway", "/process", 1 << 20),
         ("gateway", "/v1/search", 1 << 20),
         ("encoder", "/encode", 8 << 20),
-        ("shard", "/search?generation={generation}&k=1", 1024 * 8 * 4),
+        ("shard", "/search?generation={generation}&k=1&terms={terms}", 1024 * 8 * 4 + TERMS),
     ],
 )
 def test_a_body_too_large(fleet: LocalFleet, service: str, path: str, limit: int) -> None:
-    url = path.format(generation=fleet.generation.manifest.id)
+    url = path.format(generation=fleet.generation.manifest.id, terms=TERMS)
     headers = {"Askfleet-Model": fleet.generation.manifest.model.fingerprint}
     client = fleet.clients[service]
     answer = client.post(url, data=b"x" * (limit + 1), headers=headers)

@@ -11,7 +11,7 @@ import pytest
 from service_process import ServiceProcess, shard_process
 from small_generations import SmallGeneration, build_small
 
-from app.wire import frames, vectors_to_bytes
+from app.wire import frames, terms_to_bytes, vectors_to_bytes
 from app.wire.frames import Answer, Encode, Refusal, Reply, Search, Splitter
 
 SWITCH = (
@@ -65,32 +65,53 @@ def switched(shard: ServiceProcess) -> Iterator[Caller]:
         yield Caller(connection)
 
 
-def search(small: SmallGeneration, k: int = 3, generation: str = "", model: str = "") -> Search:
+def search(
+    small: SmallGeneration,
+    k: int = 3,
+    generation: str = "",
+    model: str = "",
+    terms: tuple[bytes, ...] = (),
+) -> Search:
     manifest = small.manifest
     asked = vectors_to_bytes(small.vectors[:2])
-    return Search(generation or manifest.id, model or manifest.model.fingerprint, k, "r-1", asked)
+    made_by = model or manifest.model.fingerprint
+    return Search(generation or manifest.id, made_by, k, "r-1", asked, terms)
 
 
-def by_http(shard: ServiceProcess, small: SmallGeneration) -> bytes:
+def by_http(shard: ServiceProcess, small: SmallGeneration, terms: tuple[bytes, ...] = ()) -> bytes:
     connection = shard.connect()
+    tail = terms_to_bytes(terms) if terms else b""
     connection.request(
         "POST",
-        f"/search?generation={small.manifest.id}&k=3",
-        vectors_to_bytes(small.vectors[:2]),
+        f"/search?generation={small.manifest.id}&k=3&terms={len(tail)}",
+        vectors_to_bytes(small.vectors[:2]) + tail,
         {"Askfleet-Model": small.manifest.model.fingerprint},
     )
     return connection.getresponse().read()
 
 
-def test_the_answer_is_that_of_http(shard: ServiceProcess, small: SmallGeneration) -> None:
+@pytest.mark.parametrize("terms", [(), (b"abc", b"defghi")])
+def test_the_answer_is_that_of_http(
+    shard: ServiceProcess, small: SmallGeneration, terms: tuple[bytes, ...]
+) -> None:
     with switched(shard) as caller:
         for number in (1, 7, 0xFFFFFFFF):
-            caller.send(number, search(small))
+            caller.send(number, search(small, terms=terms))
         for number in (7, 0xFFFFFFFF, 1):
             told = caller.reply(number)
             assert isinstance(told, Answer)
-            assert told.body == by_http(shard, small)
+            assert told.body == by_http(shard, small, terms)
             assert told.slots == 1
+
+
+def test_wrong_terms_are_refused(shard: ServiceProcess, small: SmallGeneration) -> None:
+    with switched(shard) as caller:
+        caller.send(1, search(small, terms=(b"abc",)))
+        caller.send(2, search(small, terms=(b"abc", b"ab")))
+        for number in (1, 2):
+            told = caller.reply(number)
+            assert isinstance(told, Refusal)
+            assert (told.status, told.code) == (400, "bad_terms")
 
 
 def test_frames_may_come_in_pieces(shard: ServiceProcess, small: SmallGeneration) -> None:

@@ -67,7 +67,8 @@ def test_any_body_to_an_encoder(fleet: LocalFleet, body: bytes) -> None:
 @given(
     body=st.binary(max_size=70),
     query=st.dictionaries(
-        st.sampled_from(["generation", "k", "x"]), st.text(st.characters(codec="utf-8"))
+        st.sampled_from(["generation", "k", "terms", "x"]),
+        st.text(st.characters(codec="utf-8")) | st.integers(0, 80).map(str),
     ),
     right=st.booleans(),
 )
@@ -90,7 +91,7 @@ def test_any_body_to_a_shard(
 @QUIET
 @given(
     query=st.dictionaries(
-        st.sampled_from(["q", "k", "probe", "cache", "x"]),
+        st.sampled_from(["q", "k", "probe", "cache", "rescore", "x"]),
         st.text(st.characters(codec="utf-8"), max_size=8),
     )
     | st.binary(max_size=40).map(lambda raw: "q=" + "".join(f"%{byte:02x}" for byte in raw))

@@ -72,7 +72,7 @@ class Corpora:
         """The ids that a generation must answer with."""
         engine = open_engine(self.model)
         replay = self.answers[letter].replay
-        return [replay.search(engine.encode([text]), k, probe).ids[0] for text in texts]
+        return [replay.search(engine.encode([text]), k, probe, [text]).ids[0] for text in texts]
 
 
 def make_corpora() -> Corpora:
@@ -115,7 +115,7 @@ def _build(corpus: Path, model: Path, *more: str) -> Path:
 def _answers(directory: Path, model: Path, questions: Sequence[str]) -> Answers:
     engine, replay, auto = open_engine(model), Replay(directory), {}
     for question in questions:  # one at a time, as the fleet is asked
-        (hits,) = replay.search(engine.encode([question]), K, "auto").hits
+        (hits,) = replay.search(engine.encode([question]), K, "auto", [question]).hits
         ids, scores = [hit.row.id for hit in hits], [hit.score for hit in hits]
         auto[question] = Answer(ids, scores, hits[0].row.text)
     return Answers(directory.name, model.name, replay, auto)

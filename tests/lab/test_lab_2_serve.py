@@ -127,7 +127,14 @@ def test_search_by_get_equals_one_process(corpora):
         answer = _ok(requests.get(f"{URL}/v1/search", {"q": question, "k": K}, timeout=10))
         (query,) = answer["queries"]
         assert _ids(query) == corpora.answers["A"].auto[question].ids
-        assert set(query["results"][0]) == {"id", "text", "answer", "score", "metadata"}
+        assert set(query["results"][0]) == {
+            "id",
+            "text",
+            "answer",
+            "score",
+            "lexical",
+            "metadata",
+        }
 
 
 def test_request_id_is_kept_or_made():

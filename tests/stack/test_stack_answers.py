@@ -25,7 +25,7 @@ def replay(stack: Stack) -> Replay:
 
 def right(replay: Replay, question: str, k: int, probe: str) -> list[tuple[str, float]]:
     vector = open_engine(model()).encode([question])
-    hits = replay.search(vector, k, "all" if probe == "all" else "auto").hits[0]
+    hits = replay.search(vector, k, "all" if probe == "all" else "auto", [question]).hits[0]
     return [(hit.row.id, hit.score) for hit in hits]
 
 

@@ -59,6 +59,7 @@ class Hit(msgspec.Struct, forbid_unknown_fields=True):
     text: str
     answer: str | None
     score: float
+    lexical: float | None
     metadata: dict[str, Any] | None
 
 
@@ -103,6 +104,7 @@ class ShardHit(msgspec.Struct, forbid_unknown_fields=True):
     text: str
     answer: str | None
     metadata: dict[str, Any] | None
+    lexical: float | None = None
 
 
 class ShardSearch(msgspec.Struct, forbid_unknown_fields=True):
@@ -111,6 +113,7 @@ class ShardSearch(msgspec.Struct, forbid_unknown_fields=True):
     generation: str
     shard: int
     results: list[list[ShardHit]]
+    rest: list[tuple[list[int], list[float]]] | None = None
 
 
 class Encoded(msgspec.Struct, forbid_unknown_fields=True):

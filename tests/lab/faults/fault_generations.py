@@ -115,7 +115,7 @@ def wrong_canaries(directory: Path, manifest: Manifest) -> dict[str, Any]:
     path = directory / canary.NAME
     first, second, *others = canary.read(path)
     path.unlink()
-    swapped = msgspec.structs.replace(first, ids=second.ids, scores=second.scores)
+    swapped = msgspec.structs.replace(second, question=first.question)
     canary.write(path, [swapped, second, *others])
     return {"canaries": manifest.canaries}
 

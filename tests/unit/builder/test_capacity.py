@@ -107,4 +107,4 @@ def test_a_number_is_above_zero(text: str) -> None:
 
 def test_vectors_of_other_sizes_are_planned_for() -> None:
     assert len(vectors_of(["a"])[0]) == DIM
-    assert np.isclose(stored_bytes(Wanted(1e6, 1, dim=768, document_bytes=0), 1e5), 1632 + 36)
+    assert np.isclose(stored_bytes(Wanted(1e6, 1, dim=768, document_bytes=0), 1e5), 1632 + 36 + 80)

@@ -17,7 +17,7 @@ from app.errors import ProblemError
 from app.gateway.body import SearchRequest
 from app.gateway.call import Call, PoolsGoneError, UpstreamError
 from app.gateway.search import Searcher, result_json
-from app.gateway.upstream import ShardHit
+from app.gateway.upstream import Candidates, ShardHit, Wanted
 from app.generation.manifest import Manifest, ModelRef, RoutingInfo, ShardInfo
 from app.generation.routing import Router
 
@@ -60,26 +60,19 @@ class FakeFleet:
             raise UpstreamError("encoder: ConnectionError")
         return np.stack([vector_of(text) for text in texts])
 
-    async def search(
-        self,
-        shard: int,
-        queries: NDArray[np.float32],
-        generation: str,
-        model: str,
-        k: int,
-        _: Call,
-    ) -> list[list[ShardHit]]:
-        assert (generation, model) == (GENERATION, MODEL)
-        self.asked.append((shard, len(queries)))
+    async def search(self, shard: int, wanted: Wanted, _: Call) -> list[Candidates]:
+        assert (wanted.generation, wanted.model) == (GENERATION, MODEL)
+        self.asked.append((shard, len(wanted.queries)))
         if self.pools_gone:
             raise PoolsGoneError("ConnectionRefusedError")
         if shard in self.broken:
             raise UpstreamError(f"shard {shard}: 502")
         answers = []
-        for query in queries:
+        for query in wanted.queries:
             scored = [(float(np.dot(self.vectors[o], query)), o) for o in self.held[shard]]
             scored.sort(key=lambda pair: (-pair[0], pair[1]))
-            answers.append([hit(ordinal, score) for score, ordinal in scored[:k]])
+            hits = [hit(ordinal, score) for score, ordinal in scored[: wanted.k]]
+            answers.append(Candidates(hits))
         return answers
 
 
@@ -121,7 +114,7 @@ def test_shards_are_asked_side_by_side() -> None:
     searcher, fleet = four()
     waiting, search = set(), fleet.search
 
-    async def together(shard: int, *asked: Any) -> list[list[ShardHit]]:
+    async def together(shard: int, *asked: Any) -> list[Candidates]:
         waiting.add(shard)
         while len(waiting) < 4:  # for ever, where they come one after the other
             await asyncio.sleep(0.001)
@@ -260,7 +253,14 @@ def test_the_public_form_has_no_inner_numbers() -> None:
     )
     assert body == {
         "results": [
-            {"id": "d7", "text": "text 7", "answer": None, "score": 0.5, "metadata": {"n": 7}}
+            {
+                "id": "d7",
+                "text": "text 7",
+                "answer": None,
+                "score": 0.5,
+                "lexical": None,
+                "metadata": {"n": 7},
+            }
         ],
         "partial": True,
         "shards_asked": [1, 2],

@@ -16,7 +16,7 @@ from asgi_client import Blocking, run
 from app.errors import ProblemError
 from app.gateway.call import Call, NobodyError, UpstreamError, forwarded_headers
 from app.gateway.connections import Connections
-from app.gateway.upstream import Fleet, Upstream
+from app.gateway.upstream import Fleet, ShardHit, Upstream, Wanted
 from app.service.request import Request
 from app.tls import Identity
 from app.wire import vectors_from_bytes, vectors_to_bytes
@@ -96,8 +96,9 @@ def shard_answer(**change: object) -> bytes:
     )
 
 
-def search(upstream: Blocking) -> list[list[object]]:
-    return upstream.search(1, QUERIES, GENERATION, MODEL, 3, call())  # type: ignore[return-value]  # hits
+def search(upstream: Blocking) -> list[list[ShardHit]]:
+    found = upstream.search(1, Wanted(QUERIES, GENERATION, MODEL, 3), call())
+    return [candidates.hits for candidates in found]
 
 
 def test_texts_go_out_and_vectors_come_back(server: Pool, upstream: Blocking) -> None:
@@ -401,7 +402,7 @@ def test_who_cannot_be_reached_is_not_waited_for(server: Pool, upstream: Blockin
 def test_many_or_long_questions_have_the_whole_deadline(server: Pool, upstream: Blocking) -> None:
     many = np.ones((9, 4), dtype=np.float32)
     server.answer = lambda: (200, {}, shard_answer(results=[[]] * 9))
-    upstream.search(1, many, GENERATION, MODEL, 3, call())
+    upstream.search(1, Wanted(many, GENERATION, MODEL, 3), call())
     server.answer = lambda: (200, {"Askfleet-Model": MODEL}, vectors_to_bytes(QUERIES))
     upstream.encode(("a" * 500, "b" * 500), MODEL, 4, call())
     upstream.encode(("a" * 400, "b" * 400), MODEL, 4, call())

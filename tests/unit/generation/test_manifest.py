@@ -14,7 +14,7 @@ from small_generations import SmallGeneration, build_small
 
 from app.errors import GenerationError
 from app.generation import documents, files
-from app.generation.manifest import Manifest, content_hash_of
+from app.generation.manifest import WEIGHTS, Manifest, content_hash_of
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
 from app.generation.shard_index import write_index
 from app.generation.shard_part import ShardPart
@@ -72,6 +72,11 @@ def test_a_sealed_generation_is_whole(sealed: SmallGeneration) -> None:
         (lambda m: m["routing"].update(temperature=0), "neighbours of the routing out of range"),
         (lambda m: m["files"].pop("shard-001/index.faiss"), r"index\.faiss is not listed"),
         (lambda m: m["files"].pop("routing/centroids.npy"), r"centroids\.npy is not listed"),
+        (lambda m: m["files"].pop(WEIGHTS), r"trigram_weights\.npy is not listed"),
+        (lambda m: m["files"].pop("shard-001/ordinals.npy"), r"ordinals\.npy is not listed"),
+        (lambda m: m["routing"]["rescoring"].update(weight=0), "weight or depth of the rescoring"),
+        (lambda m: m["routing"]["rescoring"].update(depth=0), "weight or depth of the rescoring"),
+        (lambda m: m["routing"]["rescoring"].update(depth=1001), "depth of the rescoring out of"),
         (lambda m: m["shards"].reverse(), "shards are not numbered 0, 1, 2"),
         (lambda m: m["shards"].pop(1), "shards are not numbered 0, 1, 2"),
         (lambda m: m["shards"].pop(), "belongs to no shard or to several"),
@@ -115,6 +120,8 @@ BOUND: dict[str, Callable[[dict[str, Any]], object]] = {
     "a shard's recall": lambda m: m["shards"][0].update(recall=0.5),
     "a shard's memory": lambda m: m["shards"][0].update(memory_bytes=1),
     "the threshold": lambda m: m["routing"].update(threshold=0.1),
+    "the rescoring": lambda m: m["routing"]["rescoring"].update(weight=0.3),
+    "no rescoring": lambda m: m["routing"].pop("rescoring"),
     "the recall table": lambda m: m["routing"]["table"].pop(),
     "the canaries": lambda m: m.update(canaries=1),
 }
@@ -222,8 +229,11 @@ def test_each_host_is_asked_for_its_own_parts_only(copy: Path) -> None:
     assert set(manifest.parts([2], routing=False)) == {
         "shard-002/index.faiss",
         "shard-002/documents.bin",
+        "shard-002/ordinals.npy",
+        "shard-002/trigram_counts.npy",
+        "shard-002/trigrams.npy",
     }
-    gateway = {"routing/centroids.npy", "routing/cluster_shard.npy", "canaries.jsonl"}
+    gateway = {CENTROIDS, CLUSTER_SHARD, WEIGHTS, "canaries.jsonl"}
     assert set(manifest.parts([], routing=True)) == gateway
     assert set(manifest.parts(range(3), routing=True)) == set(manifest.files)
     assert manifest.parts([], routing=False) == {}

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.generation.merge import merge
+from app.generation.manifest import Rescoring
+from app.generation.merge import merge, merge_rescored, within_reach
 
 documents = st.dictionaries(
     st.integers(0, 50), st.sampled_from([0.1, 0.25, 0.5, 0.75, 0.9]), max_size=20
@@ -26,3 +27,46 @@ def test_merge_ranks_by_score_then_ordinal_and_counts_copies_once(scored, shards
 
 def test_merging_nothing_gives_nothing():
     assert merge([], [], 5) == []
+
+
+some = st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.5, 0.75, 0.9])
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    scored=st.dictionaries(st.integers(0, 50), st.tuples(some, some), max_size=30),
+    homes=st.lists(st.integers(0, 3), min_size=51, max_size=51),
+    copies=st.sets(st.tuples(st.integers(0, 50), st.integers(0, 3)), max_size=20),
+    k=st.integers(1, 12),
+    rescoring=st.builds(Rescoring, st.sampled_from([0.1, 0.2, 1.0]), st.integers(1, 14)),
+)
+def test_shards_send_enough_for_the_ranking_of_one_machine(scored, homes, copies, k, rescoring):
+    """However documents are spread and copied: the best by score of all, ordered by key."""
+    weight, depth = rescoring.weight, rescoring.depth
+
+    def key(document):
+        score, coverage = scored[document]
+        return -(score + weight * coverage), document
+
+    held = [{o for o in scored if homes[o] == shard} for shard in range(4)]
+    for document, shard in copies:
+        held[shard] |= {document} & scored.keys()
+    hits, rest = [], []
+    for shard in held:
+        best = sorted(shard, key=lambda o: (-scored[o][0], o))[: max(k, depth)]
+        reached = within_reach([-key(o)[0] for o in best], best, k)
+        hits += [best[at] for at in reached]
+        rest += [o for at, o in enumerate(best) if at not in reached]
+    known = hits + rest
+    found = merge_rescored(
+        known, [scored[o][0] for o in known], [scored[o][1] for o in hits], k, rescoring
+    )
+    ranked = sorted(scored, key=lambda o: (-scored[o][0], o))
+    expected = sorted(ranked[:depth], key=key) + ranked[depth:]
+    assert [known[at] for at in found] == expected[:k]
+
+
+def test_few_candidates_are_within_reach_where_words_agree_with_scores():
+    scores = [0.9 - 0.01 * at for at in range(50)]
+    assert within_reach(scores, range(50), 3) == [0, 1, 2]
+    assert within_reach(scores[::-1], range(50), 3) == list(range(50))

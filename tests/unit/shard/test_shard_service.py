@@ -135,7 +135,8 @@ def test_a_shard_that_the_generation_has_not(three: list[SmallGeneration], tmp_p
         (DIM * 4 - 1, 400, "bad_vectors"),
         (DIM * 4 + 4, 400, "bad_vectors"),
         (DIM * 4 * 1024, 200, None),
-        (DIM * 4 * 1025, 413, "request_entity_too_large"),
+        (DIM * 4 * 1025, 413, "too_many"),
+        (DIM * 4 * 1024 + (1 << 18) + 1, 413, "request_entity_too_large"),
     ],
 )
 def test_the_size_of_a_body(

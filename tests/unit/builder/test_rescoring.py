@@ -1,0 +1,130 @@
+"""Generations whose answers are ordered by words too: the same however many shards there are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from canary_answers import canary_difference
+from encoder_fakes import vector_of
+from small_generations import SmallGeneration, build_small, vectors_of
+
+from app.errors import BuildError
+from app.generation import canary
+from app.generation.manifest import WEIGHTS, WORDS, Rescoring
+from app.generation.shard_words import ShardWords
+from app.generation.trigrams import BUCKETS, trigrams, weights
+from index_builder.pipeline import Settings, check_settings
+from index_builder.replay import Replay
+
+WORDS_OF = ("reset", "password", "account", "refund", "order", "address", "open", "close")
+TEXTS = tuple(f"how do I {WORDS_OF[n % 8]} the {WORDS_OF[n // 8 % 8]} of {n}?" for n in range(200))
+QUESTIONS = [*TEXTS[:20], "how to reset my pasword", "refund?", "close account 17", "?"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[int, SmallGeneration]:
+    """By number of shards; vectors are hashes of texts, so candidates are any documents."""
+    root = tmp_path_factory.mktemp("rescored")
+    return {
+        shards: build_small(root / str(shards), TEXTS, shards=shards, storage=storage)
+        for shards, storage in ((1, 1.0), (3, 1.5), (4, 2.0))
+    }
+
+
+def ranked(question: str, k: int) -> list[str]:
+    """The 50 nearest of all, then by score + weight * coverage, all by its definition."""
+    found, counts = trigrams(TEXTS)
+    weighed = weights(np.bincount(found, minlength=BUCKETS), len(TEXTS)).astype(int)
+    held = [set(own.tolist()) for own in np.split(found, np.cumsum(counts)[:-1])]
+    scores = vectors_of(TEXTS) @ vector_of(question)
+    nearest = sorted(range(len(TEXTS)), key=lambda at: (-np.round(scores[at], 6), at))[:50]
+    asked = trigrams([question])[0].tolist()
+    mass = sum(weighed[bucket] for bucket in asked)
+
+    def key(at: int) -> tuple[float, int]:
+        shared = sum(weighed[bucket] for bucket in asked if bucket in held[at])
+        return -np.round(scores[at] + 0.2 * shared / mass, 6), at
+
+    return [f"d{at:04}" for at in sorted(nearest, key=key)[:k]]
+
+
+@pytest.mark.parametrize("k", [1, 5, 60])
+def test_any_number_of_shards_gives_the_same_list(built: dict[int, SmallGeneration], k: int):
+    """So does a slow reading of the definition, where k is within the depth."""
+    lists = []
+    for generation in built.values():
+        found = Replay(generation.directory).search(vectors_of(QUESTIONS), k, "all", QUESTIONS)
+        lists.append([[(h.row.id, h.score, h.lexical) for h in hits] for hits in found.hits])
+    assert lists[0] == lists[1] == lists[2]
+    if k <= 50:
+        for question, hits in zip(QUESTIONS, lists[0], strict=True):
+            assert [name for name, _, _ in hits] == ranked(question, k)
+    assert (
+        any(
+            [score for _, score, _ in hits] != sorted((s for _, s, _ in hits), reverse=True)
+            for hits in lists[0]
+        )
+        or k == 1
+    ), "no question was ordered again"
+
+
+def test_more_results_begin_with_the_fewer(built: dict[int, SmallGeneration]) -> None:
+    replay, asked = Replay(built[4].directory), vectors_of(QUESTIONS)
+    few = replay.search(asked, 10, "all", QUESTIONS).ids
+    many = replay.search(asked, 100, "all", QUESTIONS).ids
+    assert [ids[:10] for ids in many] == few
+
+
+def test_without_texts_scores_alone_count(built: dict[int, SmallGeneration]) -> None:
+    for hits in Replay(built[4].directory).search(vectors_of(QUESTIONS), 10, "all").hits:
+        scores = [hit.score for hit in hits]
+        assert scores == sorted(scores, reverse=True)
+        assert [hit.lexical for hit in hits] == [None] * 10
+
+
+def test_weights_count_each_document_once(built: dict[int, SmallGeneration]) -> None:
+    """Border copies change nothing: one shard's weights are those of four with copies."""
+    manifests = [generation.manifest for generation in built.values()]
+    assert manifests[2].stored > manifests[2].documents
+    assert len({manifest.files[WEIGHTS].sha256 for manifest in manifests}) == 1
+    assert {manifest.routing.rescoring for manifest in manifests} == {Rescoring(0.2, 50)}
+
+
+def test_canaries_are_answered(built: dict[int, SmallGeneration]) -> None:
+    for generation in built.values():
+        replay = Replay(generation.directory)
+        canaries = canary.read(generation.directory / canary.NAME)
+        assert [canary_difference(replay, one, vector_of(one.question)) for one in canaries] == (
+            [None] * 32
+        )
+        assert any(one.lexical for one in canaries), "none proves the words"
+
+
+def test_a_canary_tells_other_words(built: dict[int, SmallGeneration]) -> None:
+    """A generation whose trigrams are of other documents answers some canary differently."""
+    generation = built[1]
+    replay = Replay(generation.directory)
+    part = replay._parts[0]
+    good = part._words
+    assert good is not None
+    wrong = ShardWords(good._ordinals, good._counts[::-1].copy(), good._buckets[::-1].copy())
+    part._words = wrong
+    canaries = canary.read(generation.directory / canary.NAME)
+    assert any(canary_difference(replay, one, vector_of(one.question)) for one in canaries)
+
+
+def test_no_weight_is_a_generation_as_before(tmp_path: Path) -> None:
+    built = build_small(tmp_path, TEXTS[:40], rescore_weight=0.0)
+    assert built.manifest.routing.rescoring is None
+    assert not [name for name in built.manifest.files if name.endswith((WEIGHTS, *WORDS))]
+    replay = Replay(built.directory)
+    assert replay.search(built.vectors[:3], 5, "all", TEXTS[:3]).ids == (
+        replay.search(built.vectors[:3], 5, "all").ids
+    )
+    assert all(not one.lexical for one in canary.read(built.directory / canary.NAME))
+
+
+@pytest.mark.parametrize("weight", [-0.1, 2.1, float("nan")])
+def test_a_weight_out_of_range_is_refused(weight: float) -> None:
+    with pytest.raises(BuildError, match=r"--rescore-weight .*use 0 \(off\) to 2\.0"):
+        check_settings(Settings(shards=1, rescore_weight=weight))

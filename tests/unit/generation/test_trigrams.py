@@ -1,0 +1,107 @@
+"""Trigrams against a slow reading of their definition, and the weights that questions carry."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.errors import ProblemError
+from app.generation.text import clean
+from app.generation.trigrams import (
+    BUCKETS,
+    check_terms,
+    folded,
+    parse_terms,
+    question_terms,
+    trigrams,
+    weights,
+)
+
+texts = st.lists(st.text(max_size=40).map(clean), min_size=1, max_size=6)
+FORMAT = [
+    2760,
+    9491,
+    12708,
+    26889,
+    28566,
+    34675,
+    39026,
+    42752,
+    43507,
+    45689,
+    52568,
+    53793,
+    56180,
+    58277,
+]
+OTHER_SCRIPTS = [9194, 10267, 12063, 14987, 19562, 51746, 54889, 55705, 62808]
+WEIGHTS = weights(np.arange(BUCKETS), BUCKETS)
+
+
+def slowly(text: str) -> set[str]:
+    """Every three characters of every word with a space on both sides."""
+    words = [f" {word} " for word in folded(text).split()]
+    return {word[at : at + 3] for word in words for at in range(len(word) - 2)}
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts)
+def test_each_text_has_its_own_trigrams_whatever_is_beside_it(several: list[str]) -> None:
+    buckets, counts = trigrams(several)
+    ends = np.cumsum(counts)
+    assert ends[-1] == len(buckets)
+    for text, own in zip(several, np.split(buckets, ends[:-1]), strict=True):
+        alone, [count] = trigrams([text])
+        assert own.tolist() == alone.tolist()
+        assert count == len(own)
+        assert own.tolist() == sorted(set(own.tolist()))
+        # Two trigrams may share a bucket, so there may be fewer.
+        assert bool(slowly(text)) == bool(len(own))
+        assert len(own) <= len(slowly(text)) <= len(own) + 1
+
+
+def test_what_is_written_differently_is_the_same() -> None:
+    same = ("Straße  ﬁne", "STRASSE fine", "straße ﬁne")
+    assert len({trigrams([text])[0].tobytes() for text in same}) == 1
+    assert folded("\uff21\uff22 \u2460") == folded("ab 1")
+    ascii_only, other = folded("Reset my PASSWORD"), folded("Reset my PASSWORD é")
+    assert other.startswith(ascii_only[:-1])
+
+
+def test_words_are_bounded() -> None:
+    assert set(trigrams(["ab cd"])[0]) == set(trigrams(["cd ab"])[0])
+    assert set(trigrams(["ab cd"])[0]) != set(trigrams(["abcd"])[0])
+    assert len(trigrams(["a"])[0]) == 1
+
+
+def test_the_hash_is_a_format() -> None:
+    """Sealed generations hold these numbers: another hash is another schema."""
+    buckets, _ = trigrams(["how do I reset it?"])
+    assert buckets.tolist() == FORMAT
+    assert trigrams(["你好吗 नमस्ते"])[0].tolist() == OTHER_SCRIPTS
+
+
+def test_rare_ones_weigh_more() -> None:
+    found = weights(np.array([0, 1, 10, 1000, 1_000_000]), 1_000_000)
+    assert found.tolist() == sorted(found.tolist(), reverse=True)
+    assert found[-1] == 1, "what every document has still counts, so that no total is 0"
+    assert weights(np.array([0, 1]), 10**8).tolist() == [229, 216], "a byte holds 100 million"
+
+
+def test_terms_come_back_as_they_went() -> None:
+    terms = question_terms("how do I reset it?", WEIGHTS)
+    buckets, weighed = parse_terms(terms)
+    assert buckets.tolist() == FORMAT
+    assert weighed.tolist() == WEIGHTS[FORMAT].tolist()
+    assert len(terms) == 3 * len(FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [((b"abc",), "terms of 1 questions, not of 2"), ((b"abc", b"abcd"), "terms are 3 bytes each")],
+)
+def test_wrong_terms_are_refused(terms: tuple[bytes, ...], message: str) -> None:
+    with pytest.raises(ProblemError, match=message) as caught:
+        check_terms(terms, 2)
+    assert (caught.value.status, caught.value.code) == (400, "bad_terms")
+    check_terms((b"", b"abcdef"), 2)
