@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from app.generation.canary import TOLERANCE, Canary
 from app.generation.merge import merge
-from app.generation.rescoring import Rescorer
+from app.generation.rescoring import Rescorer, Terms
 from app.generation.routing import Router
 from app.generation.shard_index import ShardIndex
 from app.generation.shard_words import ShardWords
+from app.generation.shortlist import candidates
 from index_builder.document_rows import DocumentRows
 from index_builder.evaluate import AsQuestions
 from index_builder.layout import Layout
@@ -59,17 +60,18 @@ def make_canaries(
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidates:
-    """Of all shards asked: places in the corpus, ordinals, scores, and coverage."""
+class _Found:
+    """Candidates of all shards asked, in any order; positions of those that have a name."""
 
     places: NDArray[np.int64]
     ordinals: list[int]
     scores: NDArray[np.float64]
     coverage: list[float]
+    named: list[int]
 
 
 # Candidates, positions of the answer in them, and the coverage of each answer.
-_Answered = tuple[_Candidates, list[int], list[float]]
+_Answered = tuple[_Found, list[int], list[float]]
 
 
 class _Question:
@@ -79,14 +81,20 @@ class _Question:
         self, searched: Searched, layout: Layout, text: str, query: NDArray[np.float32]
     ) -> None:
         self._searched, self._layout, self._query = searched, layout, query
-        self._shards = np.flatnonzero(searched.router.probe(query)[0]).tolist()
-        rescorer = searched.rescorer
-        self._terms = rescorer.terms(text) if rescorer else b""
+        self._terms = searched.rescorer.terms(text) if searched.rescorer else None
 
     def by_score(self) -> _Answered:
         """The answer where words do not count."""
-        found = self._candidates(K, K)
-        return found, merge(found.ordinals, found.scores.tolist(), K), []
+        asked = self._searched.router.probe(self._query)
+        parts = []
+        for shard in np.flatnonzero(asked[0]).tolist():
+            hits = self._searched.indexes[shard].search(self._query, K)
+            real = hits.rows[0] >= 0
+            parts.append((self._layout.stored[shard][hits.rows[0][real]], hits.scores[0][real]))
+        places, scores = (np.concatenate(both) for both in zip(*parts, strict=True))
+        ordinals = self._layout.numbers[places].tolist()
+        found = _Found(places, ordinals, scores.astype(np.float64), [], [])
+        return found, merge(ordinals, scores.tolist(), K), []
 
     def rescored(self) -> _Answered | None:
         """The answer that words order too, where all processors give the same.
@@ -94,35 +102,53 @@ class _Question:
         Scores differ a little between processors, and so may what is among the best by score. None
         where the answer depends on that.
         """
-        rescorer = self._searched.rescorer
-        if rescorer is None or not self._terms:
+        rescorer, terms = self._searched.rescorer, self._terms
+        if rescorer is None or terms is None:
             return None
         depth, weight = rescorer.rescoring.depth, rescorer.rescoring.weight
-        found = self._candidates(depth, K)
-        best = rescorer.order(found.ordinals, found.scores.tolist(), found.coverage, K)
-        answer = [found.ordinals[at] for at in best]
-        deep = self._candidates(2 * depth, 2 * depth)
+        found = self._candidates(rescorer, terms, depth, K)
+        scores = found.scores.tolist()
+        best = rescorer.order(found.ordinals, scores, found.coverage, found.named, K)
+        answer = {found.ordinals[at] for at in best}
+        deep = self._candidates(rescorer, terms, 2 * depth, 2 * depth)
         scores = deep.scores.tolist()
-        ranked = merge(deep.ordinals, scores, 2 * depth)
+        ranked = merge(deep.ordinals, scores, len(scores))
+        having = {deep.ordinals[at] for at in deep.named}
         last = scores[ranked[depth - 1]] if len(ranked) > depth else -np.inf
         for least in (last + 2 * TOLERANCE, last - 2 * TOLERANCE):
-            near = [at for at in ranked if scores[at] > least]
-            near.sort(
-                key=lambda at: (-(scores[at] + weight * deep.coverage[at]), deep.ordinals[at])
-            )
-            if {deep.ordinals[at] for at in near[:K]} != set(answer):
+            near = [at for at in ranked if scores[at] > least or deep.ordinals[at] in having]
+            keys = {at: scores[at] + weight * deep.coverage[at] for at in near}
+            near.sort(key=lambda at: (-keys[at], deep.ordinals[at]))
+            if {deep.ordinals[at] for at in near[:K]} != answer:
                 return None
         return found, best, [found.coverage[at] for at in best]
 
-    def _candidates(self, count: int, wanted: int) -> _Candidates:
-        places, scores, coverage = [], [], []
-        for shard in self._shards:
-            hits = self._searched.indexes[shard].search(self._query, count, wanted)
-            found = hits.rows[0][hits.rows[0] >= 0]
-            places.append(self._layout.stored[shard][found])
-            scores.append(hits.scores[0][: len(found)].astype(np.float64))
-            if self._terms:
-                coverage += self._searched.words[shard].coverage(found, self._terms).tolist()
-        known = np.concatenate(places)
-        ordinals = self._layout.numbers[known].tolist()
-        return _Candidates(known, ordinals, np.concatenate(scores), coverage)
+    def _candidates(self, rescorer: Rescorer, terms: Terms, count: int, wanted: int) -> _Found:
+        searched = self._searched
+        asked = searched.router.probe(self._query)
+        rescorer.reach(asked, [terms])
+        shards = np.flatnonzero(asked[0]).tolist()
+        parts = [
+            candidates(
+                searched.indexes[shard],
+                searched.words[shard],
+                self._query,
+                terms.packed,
+                count,
+                wanted,
+            )
+            for shard in shards
+        ]
+        places = np.concatenate(
+            [
+                self._layout.stored[shard][part.rows]
+                for shard, part in zip(shards, parts, strict=True)
+            ]
+        )
+        return _Found(
+            places,
+            self._layout.numbers[places].tolist(),
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.coverage for part in parts]).tolist(),
+            np.flatnonzero(np.concatenate([part.named for part in parts])).tolist(),
+        )

@@ -37,7 +37,7 @@ from index_builder.progress import Progress
 from index_builder.seal import Contents, existing, seal
 from index_builder.shards import build_index
 from index_builder.storage import Placed, bytes_of, choose_storage
-from index_builder.words import WordCounts, words_of, write_weights
+from index_builder.words import Words
 
 BUILDER = 10
 """Raised when the same inputs are to give another generation."""
@@ -128,8 +128,9 @@ def build(
 
     with files.sealing(out) as unfinished:
         (unfinished / "routing").mkdir()
-        counts = WordCounts(len(vectors)) if settings.rescore_weight else None
-        shards = _write_shards(unfinished, vectors, layout, rows, settings, base, counts, progress)
+        weight = settings.rescore_weight
+        words = Words(unfinished, len(vectors), weight) if weight else None
+        shards = _write_shards(unfinished, vectors, layout, rows, settings, base, words, progress)
         indexes = [
             ShardIndex.load(
                 unfinished / shard_dir(info.shard) / shard_index.NAME,
@@ -156,12 +157,10 @@ def build(
         )
         np.save(unfinished / CENTROIDS, layout.centroids, allow_pickle=False)
         np.save(unfinished / CLUSTER_SHARD, layout.cluster_shard, allow_pickle=False)
-        rescorer = counts.rescorer(settings.rescore_weight) if counts else None
-        words = []
-        if rescorer:
-            write_weights(unfinished, rescorer)
-            words = words_of(unfinished, shards)
-        searched = Searched(router, indexes, words, rescorer)
+        named = all(index.scores_rows for index in indexes)
+        rescorer = words.finish(named=named) if words else None
+        own = words.of_shards([info.documents for info in shards], named=named) if words else []
+        searched = Searched(router, indexes, own, rescorer)
         canaries = make_canaries(rows, ask, searched, layout)
         canary.write(unfinished / canary.NAME, canaries)
         progress.say("sealing")
@@ -229,7 +228,7 @@ def _write_shards(
     rows: DocumentRows,
     settings: Settings,
     base: Base | None,
-    counts: WordCounts | None,
+    words: Words | None,
     progress: Progress,
 ) -> tuple[ShardInfo, ...]:
     infos = []
@@ -245,8 +244,8 @@ def _write_shards(
             else:
                 kind, trained = base.index(shard, own, settings.index)
             documents.write(part / STORES[SCHEMA], stream)
-            if counts is not None:
-                counts.write(part, places, layout.ordinals(shard), rows.texts(places))
+            if words is not None:
+                words.write(part, places, layout.ordinals(shard), rows.texts(places))
             built = build_index(own, kind, settings.seed, trained)
             shard_index.write_index(built.index, part / shard_index.NAME)
             infos.append(

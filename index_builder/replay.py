@@ -51,10 +51,12 @@ class Replay:
         rescorer = self._rescorer if texts else None
         terms = list(map(rescorer.terms, texts)) if rescorer else []
         asked = self._router.probe(queries, probe)
+        if rescorer and probe == "auto":
+            rescorer.reach(asked, terms)
         found: list[list[Found]] = [[] for _ in queries]
         for shard, part in enumerate(self._parts):
             places = np.flatnonzero(asked[:, shard])
-            own = [terms[place] for place in places] if terms else ()
+            own = [terms[place].packed for place in places] if terms else ()
             for place, one in zip(places, part.search(queries[places], k, own), strict=True):
                 found[place].append(one)
         answers = [_merged(offered, k, rescorer) for offered in found]
@@ -71,4 +73,5 @@ def _merged(offered: Sequence[Found], k: int, rescorer: Rescorer | None) -> list
         ordinals += one.ordinals
         scores += one.scores
     lexical = [hit.lexical or 0.0 for hit in hits]
-    return [hits[at] for at in rescorer.order(ordinals, scores, lexical, k)]
+    named = [at for at, hit in enumerate(hits) if hit.named]
+    return [hits[at] for at in rescorer.order(ordinals, scores, lexical, named, k)]

@@ -143,10 +143,13 @@ class Searcher:
             ) from error
         encoded = clock()
         asked = self._router.probe(vectors, wanted.probe)
-        routed = clock()
         rescorer = self._rescorer if wanted.rescore else None
         terms = tuple(map(rescorer.terms, wanted.queries)) if rescorer else ()
-        question = Wanted(vectors, self.manifest.id, model.fingerprint, wanted.k, terms)
+        if rescorer and wanted.probe == "auto":
+            rescorer.reach(asked, terms)
+        routed = clock()
+        packed = tuple(own.packed for own in terms)
+        question = Wanted(vectors, self.manifest.id, model.fingerprint, wanted.k, packed)
         answers = await self._ask(question, asked, call)
         searched = clock()
         queries = [
@@ -235,7 +238,9 @@ def _merged(
         for candidates in offered:
             ordinals += candidates.ordinals
             scores += candidates.scores
-        best = rescorer.order(ordinals, scores, [hit.lexical or 0.0 for hit in hits], k)
+        lexical = [hit.lexical or 0.0 for hit in hits]
+        named = [at for at, hit in enumerate(hits) if hit.named]
+        best = rescorer.order(ordinals, scores, lexical, named, k)
     return QueryResult([hits[at] for at in best], asked, missing)
 
 

@@ -38,6 +38,7 @@ class ShardHit(msgspec.Struct, frozen=True):
     """One document of a shard's answer; ``metadata`` stays undecoded JSON.
 
     ``lexical`` is the coverage of the question's words; None where only scores were asked for.
+    ``named``: it has a name of the question.
     """
 
     ordinal: int
@@ -47,6 +48,7 @@ class ShardHit(msgspec.Struct, frozen=True):
     answer: str | None
     metadata: msgspec.Raw
     lexical: float | None = None
+    named: bool = False
 
 
 class Candidates(NamedTuple):

@@ -19,10 +19,10 @@ SCHEMA = 2
 STORES = {1: "documents.sqlite", SCHEMA: "documents.bin"}
 """A shard's file of documents, by schema. What releases before this one sealed is schema 1."""
 NAME = "manifest.json"
-WEIGHTS = "routing/trigram_weights.npy"
-WORDS = ("ordinals.npy", "trigram_counts.npy", "trigrams.npy")
+WEIGHTS, SHARDS_BY_NAME = "routing/trigram_weights.npy", "routing/names.npy"
+WORDS, ROWS_BY_NAME = ("ordinals.npy", "trigram_counts.npy", "trigrams.npy"), "names.npy"
 """What gateways and shards need for rescoring beside the rest, where a generation has it."""
-MAX_DEPTH = 1000
+MAX_DEPTH, MAX_SHARING = 1000, 100
 ID_PATTERN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 REMEDY = (
     "stage the generation again, fetch it from the hosts (fetch_generation.yml) or build it again"
@@ -90,11 +90,14 @@ class StorageRow(_Bound, frozen=True):
 class Rescoring(_Bound, frozen=True):
     """How candidates are ordered again by their words (see rescoring.py).
 
-    Of the ``depth`` best by score, the order is by score + ``weight`` * coverage.
+    Of the ``depth`` best by score, the order is by score + ``weight`` * coverage. Documents that
+    have a name of the question join them, where at most ``sharing`` have it (see names.py); 0: none
+    do.
     """
 
     weight: float
     depth: int
+    sharing: int = 0
 
 
 class RoutingInfo(_Bound, frozen=True):
@@ -188,7 +191,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
         rescoring = self.routing.rescoring
         require(
-            rescoring is None or (rescoring.weight > 0 and 0 < rescoring.depth <= MAX_DEPTH),
+            rescoring is None
+            or (
+                rescoring.weight > 0
+                and 0 < rescoring.depth <= MAX_DEPTH
+                and 0 <= rescoring.sharing <= MAX_SHARING
+            ),
             "weight or depth of the rescoring out of range",
         )
         for name in self._needed():
@@ -210,10 +218,15 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         yield from ("canaries.jsonl", "routing/centroids.npy", "routing/cluster_shard.npy")
         for shard in range(len(self.shards)):
             yield from (f"{shard_dir(shard)}/index.faiss", self.store(shard))
-        if self.routing.rescoring:
-            yield WEIGHTS
-            for shard in range(len(self.shards)):
-                yield from (f"{shard_dir(shard)}/{name}" for name in WORDS)
+        rescoring = self.routing.rescoring
+        if rescoring is None:
+            return
+        yield WEIGHTS
+        own = (*WORDS, ROWS_BY_NAME) if rescoring.sharing else WORDS
+        if rescoring.sharing:
+            yield SHARDS_BY_NAME
+        for shard in range(len(self.shards)):
+            yield from (f"{shard_dir(shard)}/{name}" for name in own)
 
     def store(self, shard: int) -> str:
         """A shard's file of documents."""

@@ -36,6 +36,7 @@ def merge_rescored(
     ordinals: Sequence[int],
     scores: Sequence[float],
     coverage: Sequence[float],
+    named: Sequence[int],
     k: int,
     rescoring: Rescoring,
 ) -> list[int]:
@@ -49,14 +50,23 @@ def merge_rescored(
         scores: as of ``merge``.
         coverage: how much of the question a candidate has, as many; those at the end may lack
             theirs where they cannot be among the ``k`` best (``within_reach``).
+        named: positions of those that are ordered with the best, however low their score is.
         k: how many to keep.
         rescoring: weight of coverage, and how many are the best by score.
     """
     best = merge(ordinals, scores, max(k, rescoring.depth))
     head = [at for at in best[: rescoring.depth] if at < len(coverage)]
+    tail = best[rescoring.depth :]
+    if named:
+        known = {ordinals[at] for at in head}
+        for at in named:
+            if ordinals[at] not in known:
+                known.add(ordinals[at])
+                head.append(at)
+        tail = [at for at in tail if ordinals[at] not in known]
     weight = rescoring.weight
     head.sort(key=lambda at: (-(scores[at] + weight * coverage[at]), ordinals[at]))
-    return (head + best[rescoring.depth :])[:k]
+    return (head + tail)[:k]
 
 
 def within_reach(keys: Sequence[float], ordinals: Sequence[int], k: int) -> list[int]:

@@ -11,15 +11,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import GenerationError
 from app.generation.arrays import read_array
-from app.generation.manifest import WEIGHTS, Manifest, Rescoring
+from app.generation.manifest import SHARDS_BY_NAME, WEIGHTS, Manifest, Rescoring
 from app.generation.merge import merge_rescored
-from app.generation.trigrams import BUCKETS, question_terms
+from app.generation.names import HELD, MAX_NAMES, Holders, names
+from app.generation.terms import pack_terms
+from app.generation.trigrams import BUCKETS
+
+
+class Terms(NamedTuple):
+    """What shards are sent of a question beside its vector, and who has its names.
+
+    ``holders`` are, for each document that has one of its names, the shards that store it.
+    """
+
+    packed: bytes
+    holders: Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,33 +40,61 @@ class Rescorer:
     """What a gateway needs for it.
 
     Attributes:
-        rescoring: weight and depth.
+        rescoring: weight, depth, and how many documents may share a name.
         weights: (65,536,) uint8, of each bucket.
+        names: who has the documents of a name; None where no names are sealed.
     """
 
     rescoring: Rescoring
     weights: NDArray[np.uint8]
+    names: Holders | None = None
 
     @classmethod
     def load(cls, directory: Path, manifest: Manifest) -> Rescorer | None:
         """That of a generation; None where it orders by score alone; raises GenerationError."""
-        if manifest.routing.rescoring is None:
+        rescoring = manifest.routing.rescoring
+        if rescoring is None:
             return None
         weights = read_array(directory / WEIGHTS, np.uint8)
         if weights.shape != (BUCKETS,):
             raise GenerationError(f"{directory / WEIGHTS} has shape {weights.shape}")
-        return cls(manifest.routing.rescoring, weights)
+        if not rescoring.sharing:
+            return cls(rescoring, weights)
+        held = read_array(directory / SHARDS_BY_NAME, HELD)
+        if len(held) and int(held["shard"].max()) >= len(manifest.shards):
+            raise GenerationError(f"{directory / SHARDS_BY_NAME} names a shard that is not there")
+        return cls(rescoring, weights, Holders(held))
 
-    def terms(self, question: str) -> bytes:
-        """What shards are sent of a question beside its vector."""
-        return question_terms(question, self.weights)
+    def terms(self, question: str) -> Terms:
+        """The words of a question."""
+        known: list[int] = []
+        holders: list[list[int]] = []
+        for name in names(question) if self.names else ():
+            assert self.names is not None  # noqa: S101  # the line above
+            if (shards := self.names.shards(name)) and len(known) < MAX_NAMES:
+                known.append(name)
+                holders += shards
+        return Terms(pack_terms(question, self.weights, known), holders)
+
+    def reach(self, asked: NDArray[np.bool_], terms: Sequence[Terms]) -> None:
+        """Ask more shards where none that is asked stores a document with a question's name.
+
+        Args:
+            asked: (n, shards) who is asked already; changed in place.
+            terms: of each question.
+        """
+        for row, own in zip(asked, terms, strict=True):
+            for shards in own.holders:
+                if not row[shards].any():
+                    row[shards[0]] = True
 
     def order(
         self,
         ordinals: Sequence[int],
         scores: Sequence[float],
         coverage: Sequence[float],
+        named: Sequence[int],
         k: int,
     ) -> list[int]:
         """Positions of the ``k`` best; see ``merge.merge_rescored``."""
-        return merge_rescored(ordinals, scores, coverage, k, self.rescoring)
+        return merge_rescored(ordinals, scores, coverage, named, k, self.rescoring)

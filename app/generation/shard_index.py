@@ -109,6 +109,36 @@ class ShardIndex:
             rows[place], scores[place] = found[best], found_scores[best]
         return Hits(rows, scores)
 
+    def scores(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The scores of rows for one question (dim,), bit for bit those that ``search`` finds.
+
+        Raises: GenerationError where the index cannot tell the score of a row (``scores_rows``).
+        """
+        found = np.empty(len(rows), np.float32)
+        query = np.ascontiguousarray(query)
+        try:
+            computer = self._exact().get_distance_computer()
+            computer.set_query(faiss.swig_ptr(query))
+            for place, row in enumerate(rows.tolist()):
+                found[place] = computer(row)
+        except RuntimeError as error:
+            raise GenerationError(f"the index has no score of a row: {error}") from error
+        return found
+
+    @property
+    def scores_rows(self) -> bool:
+        """Whether ``scores`` is possible: not where vectors lie in lists, or as codes alone."""
+        try:
+            self._exact().get_distance_computer()
+        except RuntimeError:
+            return False
+        return True
+
+    def _exact(self) -> Any:
+        """What has the vectors whose scores are final."""
+        refined = getattr(self._index, "refine_index", None)
+        return self._index if refined is None else faiss.downcast_index(refined)
+
     def _effort(self, wanted: int | None, k: int) -> Any:
         """How many candidates for each of ``k`` rows are compared exactly; None for as tuned.
 

@@ -18,18 +18,20 @@ from app.generation.manifest import SCHEMA, Manifest, shard_dir
 from app.generation.rows import Row, Store, ordinals, row_of
 from app.generation.shard_index import ShardIndex
 from app.generation.shard_words import ShardWords
-from app.generation.shortlist import Shortlist, by_score, rescored
+from app.generation.shortlist import Shortlist, by_score, candidates, shortlist
 
 
 class Hit(NamedTuple):
     """A document's part of an answer, which lacks the score, and what it has for one question.
 
     ``lexical`` is the coverage of the question's words; None where only scores were asked for.
+    ``named``: it has a name of the question (``names.names``).
     """
 
     record: bytes
     score: float
     lexical: float | None = None
+    named: bool = False
 
     @property
     def row(self) -> Row:
@@ -56,6 +58,14 @@ def open_store(directory: Path, manifest: Manifest, shard: int) -> Store:
     """
     path = directory / manifest.store(shard)
     return Documents(path) if manifest.schema == SCHEMA else DocumentsBefore(path)
+
+
+def words_of(part: Path, manifest: Manifest, count: int) -> ShardWords | None:
+    """The words of a shard of ``count`` rows, where a generation has them."""
+    rescoring = manifest.routing.rescoring
+    if rescoring is None:
+        return None
+    return ShardWords.load(part, count, named=rescoring.sharing > 0)
 
 
 class ShardPart:
@@ -91,7 +101,7 @@ class ShardPart:
         info = manifest.shards[shard]
         part = directory / shard_dir(shard)
         store = open_store(directory, manifest, shard)
-        words = ShardWords.load(part, info.documents) if manifest.routing.rescoring else None
+        words = words_of(part, manifest, info.documents)
         index = ShardIndex.load(
             part / shard_index.NAME,
             dim=manifest.model.dim,
@@ -127,28 +137,22 @@ class ShardPart:
             terms: of each question (``rescoring.Rescorer.terms``), for what may be among the ``k``
                 best by score and words; without them scores alone count.
         """
-        rescoring = self.manifest.routing.rescoring
-        if not terms or rescoring is None or self._words is None:
+        words, rescoring = self._words, self.manifest.routing.rescoring
+        if not terms or words is None or rescoring is None:
             hits = self._index.search(queries, k)
-            lists = list(map(by_score, hits.rows, hits.scores))
-        else:
-            hits = self._index.search(queries, max(k, rescoring.depth), k)
-            lists = [
-                rescored(rows, scores, self._words, own, k, rescoring)
-                for rows, scores, own in zip(hits.rows, hits.scores, terms, strict=True)
-            ]
-        return list(map(self._found, lists))
+            return [self._found(by_score(*one)) for one in zip(hits.rows, hits.scores, strict=True)]
+        depth = max(k, rescoring.depth)
+        found = []
+        for place, own in enumerate(terms):
+            query = queries[place : place + 1]
+            those = candidates(self._index, words, query, own, depth, k)
+            found.append(self._found(shortlist(those, words, k, rescoring)))
+        return found
 
-    def _found(self, offered: Shortlist) -> Found:
-        reached = offered.reached
-        records = self._documents.fetch([offered.rows[at] for at in reached])
-        scores = [offered.scores[at] for at in reached]
-        if not offered.coverage:
-            return Found(list(map(Hit, records, scores)), [], [])
-        lexical = [offered.coverage[at] for at in reached]
-        rest = sorted(set(range(len(offered.rows))).difference(reached))
-        return Found(
-            list(map(Hit, records, scores, lexical)),
-            [offered.ordinals[at] for at in rest],
-            [offered.scores[at] for at in rest],
-        )
+    def _found(self, short: Shortlist) -> Found:
+        records = self._documents.fetch([one.row for one in short.offered])
+        hits = [
+            Hit(record, one.score, one.lexical, one.named)
+            for record, one in zip(records, short.offered, strict=True)
+        ]
+        return Found(hits, short.ordinals, short.scores)

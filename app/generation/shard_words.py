@@ -1,26 +1,32 @@
 """What a shard knows of its documents' words: the trigrams and the ordinal of every row.
 
-Three arrays, row by row, so that a document that comes or goes changes few bytes of them:
+Arrays, row by row, so that a document that comes or goes changes few bytes of them:
 
 - ``ordinals.npy``        (n,) uint32
 - ``trigram_counts.npy``  (n,) uint16, how many buckets each row has
 - ``trigrams.npy``        (total,) uint16, the buckets of each row, ascending, row after row
+- ``names.npy``           (names,) ``names.ROWS``, the rows that have a rare name
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import GenerationError
 from app.generation.arrays import read_array
-from app.generation.manifest import REMEDY, WORDS
-from app.generation.trigrams import BUCKETS, parse_terms, trigrams
+from app.generation.manifest import REMEDY, ROWS_BY_NAME, WORDS
+from app.generation.names import ROWS, Postings
+from app.generation.trigrams import BUCKETS, trigrams
 
 ORDINALS, COUNTS, TRIGRAMS = WORDS
+NO_NAMES = np.empty(0, ROWS)
+# Documents that join the candidates of one question for their names.
+MAX_NAMED = 100
 
 
 class ShardWords:
@@ -30,6 +36,7 @@ class ShardWords:
         ordinals: (n,) of each row.
         counts: (n,) buckets of each row.
         buckets: (total,) of all rows.
+        names: the rows by their names.
 
     Raises: GenerationError where they do not belong together.
     """
@@ -39,6 +46,7 @@ class ShardWords:
         ordinals: NDArray[np.uint32],
         counts: NDArray[np.uint16],
         buckets: NDArray[np.uint16],
+        names: NDArray[Any] = NO_NAMES,
     ) -> None:
         self._ends = np.cumsum(counts, dtype=np.int64)
         total = int(self._ends[-1]) if len(counts) else 0
@@ -47,33 +55,50 @@ class ShardWords:
                 f"the trigrams of {len(counts)} rows are {total}, but {len(buckets)} are there; "
                 f"ordinals are {len(ordinals)}"
             )
+        if len(names) and int(names["row"].max()) >= len(counts):
+            raise GenerationError(f"a name is of a row that is not there: there are {len(counts)}")
         self._ordinals, self._counts, self._buckets = ordinals, counts, buckets
+        self._names = Postings(names["name"], names["row"])
 
     @classmethod
-    def load(cls, part: Path, count: int) -> ShardWords:
-        """Read the files of a shard of ``count`` rows; raises GenerationError."""
+    def load(cls, part: Path, count: int, *, named: bool) -> ShardWords:
+        """Read the files of a shard of ``count`` rows; raises GenerationError.
+
+        ``named``: whether there are names among them.
+        """
         ordinals = read_array(part / ORDINALS, np.uint32)
         counts = read_array(part / COUNTS, np.uint16)
         if len(counts) != count:
             raise GenerationError(
                 f"{part / COUNTS} has {len(counts)} rows, the manifest says {count}: {REMEDY}"
             )
-        return cls(ordinals, counts, read_array(part / TRIGRAMS, np.uint16))
+        names = read_array(part / ROWS_BY_NAME, ROWS) if named else NO_NAMES
+        return cls(ordinals, counts, read_array(part / TRIGRAMS, np.uint16), names)
 
     def ordinals(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The ordinals of rows, in that order."""
         return self._ordinals[rows].astype(np.int64)
 
-    def coverage(self, rows: NDArray[np.int64], terms: bytes) -> NDArray[np.float64]:
+    def named(self, names: Sequence[int]) -> NDArray[np.int64]:
+        """The rows that have one of these names, ascending; at most ``MAX_NAMED``."""
+        rows = {row for name in names for row in self._names.numbers(name)}
+        return np.array(sorted(rows)[:MAX_NAMED], np.int64)
+
+    def coverage(
+        self,
+        rows: NDArray[np.int64],
+        buckets: NDArray[np.uint16],
+        weights: NDArray[np.uint8],
+    ) -> NDArray[np.float64]:
         """How much of a question each row has: the weight of the trigrams in both, over all.
 
         Args:
             rows: (m,) which documents.
-            terms: of the question (``trigrams.question_terms``).
+            buckets: (t,) of the question's trigrams.
+            weights: (t,) what each weighs.
 
         Returns: (m,) 0 to 1; the same for a document in whichever shard it is.
         """
-        buckets, weights = parse_terms(terms)
         mass = int(weights.sum(dtype=np.int64))
         if not mass:
             return np.zeros(len(rows))

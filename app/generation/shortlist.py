@@ -1,4 +1,4 @@
-"""What one shard offers for one question: candidates by score, and their words."""
+"""What one shard offers for one question: the nearest, what has its names, and their words."""
 
 from __future__ import annotations
 
@@ -9,48 +9,95 @@ from numpy.typing import NDArray
 
 from app.generation.manifest import Rescoring
 from app.generation.merge import within_reach
+from app.generation.shard_index import ShardIndex
 from app.generation.shard_words import ShardWords
+from app.generation.terms import unpack_terms
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A candidate that may be in the answer; ``lexical`` is the coverage of the question's words.
+
+    ``named``: it has a name of the question, and is a candidate for that however low its score is.
+    """
+
+    row: int
+    score: float
+    lexical: float | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Shortlist:
-    """The candidates of one shard, best by score first.
+    """The candidates of one shard, best score first.
 
     Attributes:
-        rows: of each candidate.
-        scores: inner products.
-        coverage: how much of the question each has; empty where only scores are asked for.
-        reached: positions of those that may be among the best of all shards.
-        ordinals: of each; empty where only scores are asked for.
+        offered: those that may be among the best of all shards.
+        ordinals: of the others; ``scores`` are theirs.
     """
 
-    rows: list[int]
-    scores: list[float]
-    coverage: list[float]
-    reached: list[int]
+    offered: list[Offered]
     ordinals: list[int]
+    scores: list[float]
 
 
 def by_score(rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Shortlist:
     """The hits of an index; rows are -1 where there are fewer."""
-    real = rows >= 0
-    found = rows[real].tolist()
-    return Shortlist(found, scores[real].tolist(), [], list(range(len(found))), [])
+    found = zip(rows.tolist(), scores.tolist(), strict=True)
+    return Shortlist([Offered(row, score) for row, score in found if row >= 0], [], [])
 
 
-def rescored(
-    rows: NDArray[np.int64],
-    scores: NDArray[np.float32],
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """All candidates of one shard, best score first: (m,) each."""
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    named: NDArray[np.bool_]
+
+
+def candidates(
+    index: ShardIndex,
     words: ShardWords,
+    query: NDArray[np.float32],
     terms: bytes,
     k: int,
-    rescoring: Rescoring,
-) -> Shortlist:
-    """The hits of an index with their words, ``k`` of them wanted in the end."""
-    real = rows >= 0
-    found, own = rows[real], scores[real].astype(np.float64)
-    coverage = words.coverage(found, terms)
-    ordinals = words.ordinals(found).tolist()
-    keys = (own + rescoring.weight * coverage).tolist()
-    reached = within_reach(keys, ordinals, k)
-    return Shortlist(found.tolist(), own.tolist(), coverage.tolist(), reached, ordinals)
+    wanted: int,
+) -> Candidates:
+    """The ``k`` nearest of a question (1, dim), and whatever has one of its names.
+
+    Args:
+        index: of the shard.
+        words: of the shard.
+        query: the question's vector.
+        terms: its words.
+        k: how many.
+        wanted: as of ``ShardIndex.search``.
+    """
+    names, buckets, weights = unpack_terms(terms)
+    hits = index.search(query, k, wanted)
+    real = hits.rows[0] >= 0
+    rows, scores = hits.rows[0][real], hits.scores[0][real]
+    having = words.named(names) if names else rows[:0]
+    more = having[~np.isin(having, rows)]
+    if len(more):
+        more_scores = index.scores(query[0], more)
+        order = np.lexsort((more, -more_scores))
+        rows = np.concatenate([rows, more[order]])
+        scores = np.concatenate([scores, more_scores[order]])
+    coverage = words.coverage(rows, buckets, weights)
+    return Candidates(rows, scores.astype(np.float64), coverage, np.isin(rows, having))
+
+
+def shortlist(found: Candidates, words: ShardWords, k: int, rescoring: Rescoring) -> Shortlist:
+    """Which candidates a gateway needs, ``k`` documents wanted in the end."""
+    keys = (found.scores + rescoring.weight * found.coverage).tolist()
+    ordinals = words.ordinals(found.rows).tolist()
+    reached = set(within_reach(keys, ordinals, k))
+    reached.update(np.flatnonzero(found.named).tolist())
+    rows, scores = found.rows.tolist(), found.scores.tolist()
+    coverage, named = found.coverage.tolist(), found.named.tolist()
+    offered = [Offered(rows[at], scores[at], coverage[at], named[at]) for at in sorted(reached)]
+    rest = [at for at in range(len(rows)) if at not in reached]
+    return Shortlist(offered, [ordinals[at] for at in rest], [scores[at] for at in rest])

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import ProblemError
-
 BUCKETS = 1 << 16
 # Weights are whole numbers in one byte: sums are exact, whatever order they are made in.
 WEIGHT_STEPS = 12
@@ -22,7 +20,6 @@ _SPACE, _END = 0x20, 0x0A
 # Odd numbers whose multiples spread over all bits (those of xxHash and murmur3's finisher).
 _FACTORS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x2C1B3C6D], np.uint32)
 _SHIFTS = np.array([15, 16], np.uint32)
-_RECORD = np.dtype([("bucket", "<u2"), ("weight", "u1")])
 
 
 def folded(text: str) -> str:
@@ -79,25 +76,3 @@ def weights(frequencies: NDArray[np.int64], documents: int) -> NDArray[np.uint8]
     rarity = np.log((documents + 1) / (frequencies + 0.5))
     weighed: NDArray[np.uint8] = np.clip(np.rint(WEIGHT_STEPS * rarity), 1, 255).astype(np.uint8)
     return weighed
-
-
-def question_terms(text: str, weighed: NDArray[np.uint8]) -> bytes:
-    """A question's buckets and what each weighs, 3 bytes each: uint16, uint8, little-endian."""
-    buckets, _ = trigrams([text])
-    terms = np.empty(len(buckets), _RECORD)
-    terms["bucket"], terms["weight"] = buckets, weighed[buckets]
-    return terms.tobytes()
-
-
-def parse_terms(terms: bytes) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-    """The buckets and weights of ``question_terms``."""
-    records = np.frombuffer(terms, _RECORD)
-    return records["bucket"], records["weight"]
-
-
-def check_terms(terms: Sequence[bytes], count: int) -> None:
-    """Check the terms of ``count`` questions that came over a network; raises ProblemError 400."""
-    if len(terms) != count:
-        raise ProblemError(400, "bad_terms", f"terms of {len(terms)} questions, not of {count}")
-    if any(len(own) % _RECORD.itemsize for own in terms):
-        raise ProblemError(400, "bad_terms", f"terms are {_RECORD.itemsize} bytes each")

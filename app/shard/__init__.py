@@ -14,7 +14,7 @@ from app.config import ShardConfig
 from app.errors import GenerationError, ProblemError
 from app.generation.shard_part import ShardPart
 from app.generation.store import served
-from app.generation.trigrams import check_terms
+from app.generation.terms import check_terms
 from app.service.application import Application
 from app.service.breaker import Breaker
 from app.service.calls import Way

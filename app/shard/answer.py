@@ -19,6 +19,9 @@ def answer_body(generation: str, shard: int, answers: Sequence[Found]) -> bytes:
     return b'%b,"results":[%b],"rest":%b}\n' % (head, results, rest)
 
 
+_NAMED = b',"named":true'
+
+
 def _hits(hits: Sequence[Hit]) -> bytes:
     if not hits:
         return b"[]"
@@ -29,6 +32,6 @@ def _hits(hits: Sequence[Hit]) -> bytes:
         )
     lexical = msgspec.json.encode([hit.lexical for hit in hits])[1:-1].split(b",")
     return b"[%b]" % b",".join(
-        b'%b%b,"lexical":%b}' % (hit.record, score, own)
+        b'%b%b,"lexical":%b%b}' % (hit.record, score, own, _NAMED if hit.named else b"")
         for hit, score, own in zip(hits, scores, lexical, strict=True)
     )

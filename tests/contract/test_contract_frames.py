@@ -90,7 +90,7 @@ def by_http(shard: ServiceProcess, small: SmallGeneration, terms: tuple[bytes, .
     return connection.getresponse().read()
 
 
-@pytest.mark.parametrize("terms", [(), (b"abc", b"defghi")])
+@pytest.mark.parametrize("terms", [(), (b"\0abc", b"\1namedefghi")])
 def test_the_answer_is_that_of_http(
     shard: ServiceProcess, small: SmallGeneration, terms: tuple[bytes, ...]
 ) -> None:
@@ -106,8 +106,8 @@ def test_the_answer_is_that_of_http(
 
 def test_wrong_terms_are_refused(shard: ServiceProcess, small: SmallGeneration) -> None:
     with switched(shard) as caller:
-        caller.send(1, search(small, terms=(b"abc",)))
-        caller.send(2, search(small, terms=(b"abc", b"ab")))
+        caller.send(1, search(small, terms=(b"\0",)))
+        caller.send(2, search(small, terms=(b"\0", b"\0ab")))
         for number in (1, 2):
             told = caller.reply(number)
             assert isinstance(told, Refusal)

@@ -71,7 +71,9 @@ def test_a_shard_tells_what_it_has_beside_its_hits(fleet: LocalFleet) -> None:
     rescorer = Rescorer.load(generation.directory, generation.manifest)
     assert rescorer is not None
     texts = [document.text for document in generation.documents[:2]]
-    found = read(asked(fleet, terms_to_bytes(list(map(rescorer.terms, texts)))), ShardSearch)
+    found = read(
+        asked(fleet, terms_to_bytes([rescorer.terms(text).packed for text in texts])), ShardSearch
+    )
     assert found.rest is not None
     held = generation.manifest.shards[0].documents
     for hits, (ordinals, scores) in zip(found.results, found.rest, strict=True):
@@ -85,8 +87,8 @@ def test_a_shard_tells_what_it_has_beside_its_hits(fleet: LocalFleet) -> None:
 @pytest.mark.parametrize(
     ("terms", "code"),
     [
-        (terms_to_bytes([b"abc"]), "bad_terms"),
-        (terms_to_bytes([b"abc", b"ab"]), "bad_terms"),
+        (terms_to_bytes([b"\0abc"]), "bad_terms"),
+        (terms_to_bytes([b"\0abc", b"\0ab"]), "bad_terms"),
         (b"\xc1", "bad_terms"),
         (b'["a"]', "bad_terms"),
     ],
@@ -96,5 +98,5 @@ def test_wrong_terms_are_refused(fleet: LocalFleet, terms: bytes, code: str) -> 
 
 
 def test_terms_of_nothing_order_nothing(fleet: LocalFleet) -> None:
-    found = read(asked(fleet, terms_to_bytes([b"", b""])), ShardSearch)
+    found = read(asked(fleet, terms_to_bytes([b"\0", b"\0"])), ShardSearch)
     assert {hit.lexical for hits in found.results for hit in hits} == {0.0}

@@ -105,6 +105,7 @@ class ShardHit(msgspec.Struct, forbid_unknown_fields=True):
     answer: str | None
     metadata: dict[str, Any] | None
     lexical: float | None = None
+    named: bool = False
 
 
 class ShardSearch(msgspec.Struct, forbid_unknown_fields=True):

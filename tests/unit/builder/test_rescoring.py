@@ -11,14 +11,23 @@ from small_generations import SmallGeneration, build_small, vectors_of
 from app.errors import BuildError
 from app.generation import canary
 from app.generation.manifest import WEIGHTS, WORDS, Rescoring
+from app.generation.names import names
+from app.generation.rescoring import Rescorer, Terms
 from app.generation.shard_words import ShardWords
 from app.generation.trigrams import BUCKETS, trigrams, weights
 from index_builder.pipeline import Settings, check_settings
 from index_builder.replay import Replay
 
 WORDS_OF = ("reset", "password", "account", "refund", "order", "address", "open", "close")
-TEXTS = tuple(f"how do I {WORDS_OF[n % 8]} the {WORDS_OF[n // 8 % 8]} of {n}?" for n in range(200))
-QUESTIONS = [*TEXTS[:20], "how to reset my pasword", "refund?", "close account 17", "?"]
+# Every third has a name: that of one document, or of 2, or (kx-0) of more than may share one.
+TEXTS = tuple(
+    f"how do I {WORDS_OF[n % 8]} the {WORDS_OF[n // 8 % 8]} of"
+    f" {('it', f'KX-{n % 150}', f'kx-{n % 2 * n}')[n % 3]}?"
+    for n in range(200)
+)
+NAMES = [names(text) for text in TEXTS]
+NAMED = ["where is KX-100?", "kx-41", "kx-0 or kx-41, kx-100 or (kx-187)", "kx-9999"]
+QUESTIONS = [*TEXTS[:20], "how to reset my pasword", "refund?", "close account 17", "?", *NAMED]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +46,10 @@ def ranked(question: str, k: int) -> list[str]:
     weighed = weights(np.bincount(found, minlength=BUCKETS), len(TEXTS)).astype(int)
     held = [set(own.tolist()) for own in np.split(found, np.cumsum(counts)[:-1])]
     scores = vectors_of(TEXTS) @ vector_of(question)
-    nearest = sorted(range(len(TEXTS)), key=lambda at: (-np.round(scores[at], 6), at))[:50]
+    by_score = sorted(range(len(TEXTS)), key=lambda at: (-np.round(scores[at], 6), at))
+    rare = [name for name in names(question) if 1 <= sum(name in own for own in NAMES) <= 20]
+    having = {at for at, own in enumerate(NAMES) if set(rare) & set(own)}
+    nearest = [at for place, at in enumerate(by_score) if place < 50 or at in having]
     asked = trigrams([question])[0].tolist()
     mass = sum(weighed[bucket] for bucket in asked)
 
@@ -68,6 +80,50 @@ def test_any_number_of_shards_gives_the_same_list(built: dict[int, SmallGenerati
     ), "no question was ordered again"
 
 
+def test_who_has_a_name_is_asked_and_found(built: dict[int, SmallGeneration]) -> None:
+    """Vectors are hashes, so nothing else would bring these documents."""
+    replay = Replay(built[4].directory)
+    found = replay.search(vectors_of(NAMED), 60, "auto", NAMED)
+    for question, ids in zip(NAMED[:2], found.ids, strict=False):
+        [name] = names(question)
+        having = {f"d{at:04}" for at, own in enumerate(NAMES) if name in own}
+        assert 1 <= len(having) <= 2
+        assert having <= set(ids)
+    fewer = replay.search(vectors_of(NAMED), 3, "auto").fan_out
+    assert fewer <= found.fan_out
+    assert replay.search(vectors_of(NAMED), 3, 1, NAMED).fan_out == 1, "a number is kept"
+
+
+def test_too_many_documents_share_no_name(built: dict[int, SmallGeneration]) -> None:
+    [name] = names("kx-0")
+    assert sum(name in own for own in NAMES) > 20
+    rescorer = Rescorer.load(built[4].directory, built[4].manifest)
+    assert rescorer is not None
+    assert not rescorer.terms("kx-0").holders
+    holders = rescorer.terms("kx-100").holders
+    assert holders
+    replay = Replay(built[4].directory)
+    for shard in {shard for shards in holders for shard in shards}:
+        words = replay._parts[shard]._words
+        assert words is not None
+        assert len(words.named(names("kx-100"))) > 0
+
+
+def test_only_shards_that_no_other_stands_for_are_asked_more() -> None:
+    terms = [Terms(b"", [[0, 2], [1, 3], [1]]), Terms(b"", [])]
+    asked = np.array([[True, False, False, False], [False, True, False, False]])
+    rescorer = Rescorer(Rescoring(0.2, 50), np.zeros(BUCKETS, np.uint8))
+    rescorer.reach(asked, terms)
+    assert asked.tolist() == [[True, True, False, False], [False, True, False, False]]
+
+
+def test_an_index_without_scores_of_rows_has_no_names(tmp_path: Path) -> None:
+    built = build_small(tmp_path, TEXTS, shards=2, index="IVF4,Flat")
+    assert built.manifest.routing.rescoring == Rescoring(0.2, 50)
+    assert not [name for name in built.manifest.files if "names" in name]
+    assert Replay(built.directory).search(built.vectors[:3], 5, "all", TEXTS[:3]).hits
+
+
 def test_more_results_begin_with_the_fewer(built: dict[int, SmallGeneration]) -> None:
     replay, asked = Replay(built[4].directory), vectors_of(QUESTIONS)
     few = replay.search(asked, 10, "all", QUESTIONS).ids
@@ -87,7 +143,7 @@ def test_weights_count_each_document_once(built: dict[int, SmallGeneration]) -> 
     manifests = [generation.manifest for generation in built.values()]
     assert manifests[2].stored > manifests[2].documents
     assert len({manifest.files[WEIGHTS].sha256 for manifest in manifests}) == 1
-    assert {manifest.routing.rescoring for manifest in manifests} == {Rescoring(0.2, 50)}
+    assert {manifest.routing.rescoring for manifest in manifests} == {Rescoring(0.2, 50, 20)}
 
 
 def test_canaries_are_answered(built: dict[int, SmallGeneration]) -> None:

@@ -14,7 +14,7 @@ from small_generations import SmallGeneration, build_small
 
 from app.errors import GenerationError
 from app.generation import documents, files
-from app.generation.manifest import WEIGHTS, Manifest, content_hash_of
+from app.generation.manifest import SHARDS_BY_NAME, WEIGHTS, Manifest, content_hash_of
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
 from app.generation.shard_index import write_index
 from app.generation.shard_part import ShardPart
@@ -74,6 +74,9 @@ def test_a_sealed_generation_is_whole(sealed: SmallGeneration) -> None:
         (lambda m: m["files"].pop("routing/centroids.npy"), r"centroids\.npy is not listed"),
         (lambda m: m["files"].pop(WEIGHTS), r"trigram_weights\.npy is not listed"),
         (lambda m: m["files"].pop("shard-001/ordinals.npy"), r"ordinals\.npy is not listed"),
+        (lambda m: m["files"].pop("shard-001/names.npy"), r"names\.npy is not listed"),
+        (lambda m: m["files"].pop(SHARDS_BY_NAME), r"routing/names\.npy is not listed"),
+        (lambda m: m["routing"]["rescoring"].update(sharing=101), "of the rescoring out of range"),
         (lambda m: m["routing"]["rescoring"].update(weight=0), "weight or depth of the rescoring"),
         (lambda m: m["routing"]["rescoring"].update(depth=0), "weight or depth of the rescoring"),
         (lambda m: m["routing"]["rescoring"].update(depth=1001), "depth of the rescoring out of"),
@@ -232,8 +235,9 @@ def test_each_host_is_asked_for_its_own_parts_only(copy: Path) -> None:
         "shard-002/ordinals.npy",
         "shard-002/trigram_counts.npy",
         "shard-002/trigrams.npy",
+        "shard-002/names.npy",
     }
-    gateway = {CENTROIDS, CLUSTER_SHARD, WEIGHTS, "canaries.jsonl"}
+    gateway = {CENTROIDS, CLUSTER_SHARD, WEIGHTS, SHARDS_BY_NAME, "canaries.jsonl"}
     assert set(manifest.parts([], routing=True)) == gateway
     assert set(manifest.parts(range(3), routing=True)) == set(manifest.files)
     assert manifest.parts([], routing=False) == {}

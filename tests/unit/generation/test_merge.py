@@ -37,11 +37,17 @@ some = st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.5, 0.75, 0.9])
     scored=st.dictionaries(st.integers(0, 50), st.tuples(some, some), max_size=30),
     homes=st.lists(st.integers(0, 3), min_size=51, max_size=51),
     copies=st.sets(st.tuples(st.integers(0, 50), st.integers(0, 3)), max_size=20),
+    named=st.sets(st.integers(0, 50), max_size=6),
     k=st.integers(1, 12),
     rescoring=st.builds(Rescoring, st.sampled_from([0.1, 0.2, 1.0]), st.integers(1, 14)),
 )
-def test_shards_send_enough_for_the_ranking_of_one_machine(scored, homes, copies, k, rescoring):
-    """However documents are spread and copied: the best by score of all, ordered by key."""
+def test_shards_send_enough_for_the_ranking_of_one_machine(
+    scored, homes, copies, named, k, rescoring
+):
+    """However documents are spread and copied: the best by score of all, ordered by key.
+
+    What has a name of the question is ordered with them, wherever it is.
+    """
     weight, depth = rescoring.weight, rescoring.depth
 
     def key(document):
@@ -53,16 +59,24 @@ def test_shards_send_enough_for_the_ranking_of_one_machine(scored, homes, copies
         held[shard] |= {document} & scored.keys()
     hits, rest = [], []
     for shard in held:
-        best = sorted(shard, key=lambda o: (-scored[o][0], o))[: max(k, depth)]
-        reached = within_reach([-key(o)[0] for o in best], best, k)
-        hits += [best[at] for at in reached]
+        best = sorted(shard, key=lambda o: (-scored[o][0], o))
+        best = [o for at, o in enumerate(best) if at < max(k, depth) or o in named]
+        reached = set(within_reach([-key(o)[0] for o in best], best, k))
+        reached |= {at for at, o in enumerate(best) if o in named}
+        hits += [best[at] for at in sorted(reached)]
         rest += [o for at, o in enumerate(best) if at not in reached]
     known = hits + rest
     found = merge_rescored(
-        known, [scored[o][0] for o in known], [scored[o][1] for o in hits], k, rescoring
+        known,
+        [scored[o][0] for o in known],
+        [scored[o][1] for o in hits],
+        [at for at, o in enumerate(hits) if o in named],
+        k,
+        rescoring,
     )
     ranked = sorted(scored, key=lambda o: (-scored[o][0], o))
-    expected = sorted(ranked[:depth], key=key) + ranked[depth:]
+    head = [o for at, o in enumerate(ranked) if at < depth or o in named]
+    expected = sorted(head, key=key) + [o for o in ranked if o not in head]
     assert [known[at] for at in found] == expected[:k]
 
 

@@ -168,3 +168,50 @@ def test_the_file_is_mapped_not_read(tmp_path: Path) -> None:
     loaded = ShardIndex.load(path, dim=DIM, count=500)
     assert str(path) in Path("/proc/self/maps").read_text(encoding="utf-8")
     assert loaded.count == 500
+
+
+def indexed(kind: str, rows: int) -> tuple[ShardIndex, NDArray[np.float32]]:
+    vectors = unit(np.random.default_rng(5), rows)
+    index = faiss.index_factory(DIM, kind, faiss.METRIC_INNER_PRODUCT)
+    index.train(vectors)
+    index.add(vectors)
+    if hasattr(index, "k_factor"):
+        index.k_factor = 64.0
+    return ShardIndex(index), vectors
+
+
+@pytest.mark.parametrize(
+    "kind", ["Flat", "SQfp16", "SQ8", "PQ8x4fs,Refine(SQfp16)", "PQ8x4fs,RFlat", "HNSW8"]
+)
+def test_the_score_of_a_row_is_that_of_a_search(kind: str) -> None:
+    searched, vectors = indexed(kind, 400)
+    assert searched.scores_rows
+    hits = searched.search(vectors[:5], 20)
+    for query, rows, scores in zip(vectors[:5], hits.rows, hits.scores, strict=True):
+        assert searched.scores(query, rows).tobytes() == scores.tobytes()
+    assert searched.scores(vectors[0], np.empty(0, np.int64)).shape == (0,)
+
+
+@pytest.mark.parametrize("kind", ["IVF4,Flat", "PQ8x4fs"])
+def test_some_indexes_have_no_score_of_a_row(kind: str) -> None:
+    searched, vectors = indexed(kind, 400)
+    assert not searched.scores_rows
+    with pytest.raises(GenerationError, match="the index has no score of a row"):
+        searched.scores(vectors[0], np.arange(3))
+
+
+def test_a_deep_list_begins_with_as_good_a_short_one() -> None:
+    """Places that nobody wants are looked for with less effort, the others with as much."""
+    searched, vectors = indexed("PQ8x4fs,Refine(SQfp16)", 3000)
+    truth = flat(vectors).search(vectors[:40], 10).rows
+    lists = searched.search(vectors[:40], 10).rows, searched.search(vectors[:40], 50, 10).rows
+    recalls = [
+        np.mean([np.isin(a[:10], b).mean() for a, b in zip(found, truth, strict=True)])
+        for found in lists
+    ]
+    assert recalls[1] >= recalls[0] - 0.03
+    assert searched._effort(10, 50).k_factor == pytest.approx(64 * 11 / 51)
+    assert searched._effort(1, 50).k_factor == 4.0
+    assert searched._effort(50, 50) is None
+    assert searched._effort(None, 50) is None
+    assert flat(vectors)._effort(10, 50) is None

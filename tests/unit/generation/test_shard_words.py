@@ -8,17 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import GenerationError
-from app.generation.shard_words import COUNTS, ORDINALS, TRIGRAMS, ShardWords, write
-from app.generation.trigrams import BUCKETS, question_terms, trigrams, weights
+from app.generation.manifest import ROWS_BY_NAME
+from app.generation.names import ROWS
+from app.generation.shard_words import COUNTS, MAX_NAMED, ORDINALS, TRIGRAMS, ShardWords, write
+from app.generation.trigrams import BUCKETS, trigrams, weights
 
 DOCUMENTS = ["how do I reset it?", "reset", "?", "how", "", "do I do I do I"]
 WEIGHTS = weights(np.arange(BUCKETS) % 97, 97)
-TERMS = question_terms("how to reset", WEIGHTS)
 
 
 def words_of(texts: list[str], part: Path) -> ShardWords:
     write(part, np.arange(len(texts)) * 2, iter([texts[:2], texts[2:]]))
-    return ShardWords.load(part, len(texts))
+    np.save(part / ROWS_BY_NAME, np.array([(7, 1), (9, 1), (7, 3)][: len(texts)], ROWS))
+    return ShardWords.load(part, len(texts), named=True)
 
 
 def slowly(question: str, text: str) -> float:
@@ -36,17 +38,43 @@ def test_coverage_is_the_weight_that_a_row_has(
     question: str, rows: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     words = words_of(DOCUMENTS, tmp_path_factory.mktemp("part"))
-    found = words.coverage(np.array(rows, np.int64), question_terms(question, WEIGHTS))
+    buckets, _ = trigrams([question])
+    found = words.coverage(np.array(rows, np.int64), buckets, WEIGHTS[buckets])
     assert found.tolist() == [slowly(question, DOCUMENTS[row]) for row in rows]
     assert words.ordinals(np.array(rows, np.int64)).tolist() == [2 * row for row in rows]
 
 
 def test_a_shard_may_be_empty(tmp_path: Path) -> None:
     words = words_of([], tmp_path)
-    assert words.coverage(np.empty(0, np.int64), TERMS).tolist() == []
+    nothing = np.empty(0, np.int64)
+    buckets, _ = trigrams(["how to reset"])
+    assert words.coverage(nothing, buckets, WEIGHTS[buckets]).tolist() == []
+    assert words.named([7]).tolist() == []
 
 
-@pytest.mark.parametrize("name", [ORDINALS, COUNTS, TRIGRAMS])
+def test_rows_are_found_by_their_names(tmp_path: Path) -> None:
+    words = words_of(DOCUMENTS, tmp_path)
+    assert words.named([7]).tolist() == [1, 3]
+    assert words.named([9, 7]).tolist() == [1, 3]
+    assert words.named([8]).tolist() == []
+
+
+def test_a_name_brings_no_more_than_a_bound() -> None:
+    """32 bits of a checksum may be those of many words of a large corpus."""
+    count = 2 * MAX_NAMED
+    held = np.array([(7, row) for row in range(count)], ROWS)
+    whole = np.zeros(count, np.uint16)
+    words = ShardWords(np.arange(count, dtype=np.uint32), whole, whole[:0], held)
+    assert words.named([7]).tolist() == list(range(MAX_NAMED))
+
+
+def test_a_name_of_a_row_that_is_not_there_is_refused() -> None:
+    one = np.zeros(1, np.uint16)
+    with pytest.raises(GenerationError, match="a name is of a row that is not there: there are 1"):
+        ShardWords(np.zeros(1, np.uint32), one, one[:0], np.array([(7, 1)], ROWS))
+
+
+@pytest.mark.parametrize("name", [ORDINALS, COUNTS, TRIGRAMS, ROWS_BY_NAME])
 @pytest.mark.parametrize("content", ["missing", "cut", "floats", "fewer"])
 def test_damage_is_named(tmp_path: Path, name: str, content: str) -> None:
     words_of(DOCUMENTS, tmp_path)
@@ -58,6 +86,7 @@ def test_damage_is_named(tmp_path: Path, name: str, content: str) -> None:
     elif content == "floats":
         np.save(path, np.zeros(len(DOCUMENTS)))
     else:
-        np.save(path, np.load(path)[:-1])
-    with pytest.raises(GenerationError, match="rows" if content == "fewer" else name):
-        ShardWords.load(tmp_path, len(DOCUMENTS))
+        beyond = np.array([(7, len(DOCUMENTS))], ROWS)
+        np.save(path, np.load(path)[:-1] if name != ROWS_BY_NAME else beyond)
+    with pytest.raises(GenerationError, match="row" if content == "fewer" else name):
+        ShardWords.load(tmp_path, len(DOCUMENTS), named=True)

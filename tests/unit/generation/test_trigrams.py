@@ -1,21 +1,11 @@
-"""Trigrams against a slow reading of their definition, and the weights that questions carry."""
+"""Trigrams against a slow reading of their definition, and what they weigh."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import ProblemError
 from app.generation.text import clean
-from app.generation.trigrams import (
-    BUCKETS,
-    check_terms,
-    folded,
-    parse_terms,
-    question_terms,
-    trigrams,
-    weights,
-)
+from app.generation.trigrams import folded, trigrams, weights
 
 texts = st.lists(st.text(max_size=40).map(clean), min_size=1, max_size=6)
 FORMAT = [
@@ -35,7 +25,6 @@ FORMAT = [
     58277,
 ]
 OTHER_SCRIPTS = [9194, 10267, 12063, 14987, 19562, 51746, 54889, 55705, 62808]
-WEIGHTS = weights(np.arange(BUCKETS), BUCKETS)
 
 
 def slowly(text: str) -> set[str]:
@@ -86,22 +75,3 @@ def test_rare_ones_weigh_more() -> None:
     assert found.tolist() == sorted(found.tolist(), reverse=True)
     assert found[-1] == 1, "what every document has still counts, so that no total is 0"
     assert weights(np.array([0, 1]), 10**8).tolist() == [229, 216], "a byte holds 100 million"
-
-
-def test_terms_come_back_as_they_went() -> None:
-    terms = question_terms("how do I reset it?", WEIGHTS)
-    buckets, weighed = parse_terms(terms)
-    assert buckets.tolist() == FORMAT
-    assert weighed.tolist() == WEIGHTS[FORMAT].tolist()
-    assert len(terms) == 3 * len(FORMAT)
-
-
-@pytest.mark.parametrize(
-    ("terms", "message"),
-    [((b"abc",), "terms of 1 questions, not of 2"), ((b"abc", b"abcd"), "terms are 3 bytes each")],
-)
-def test_wrong_terms_are_refused(terms: tuple[bytes, ...], message: str) -> None:
-    with pytest.raises(ProblemError, match=message) as caught:
-        check_terms(terms, 2)
-    assert (caught.value.status, caught.value.code) == (400, "bad_terms")
-    check_terms((b"", b"abcdef"), 2)
