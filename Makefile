@@ -77,10 +77,14 @@ stack-down: .venv/complete ## stop the processes of make stack
 # --- measuring -----------------------------------------------------------------------------------
 
 .PHONY: eval
-eval: .venv/complete var/demo/model ## retrieval quality: make eval CORPUS=… QUERIES=… QRELS=…
+eval: .venv/complete var/demo/model ## retrieval quality: make eval CORPUS=… QUERIES=… QRELS=…, or SETS=DIR for all sets below it
+ifdef SETS
+	$(BIN)/python tests/bench/quality.py $(SETS) --model $(MODEL) --out var/eval
+else
 	@test -n "$(CORPUS)" -a -n "$(QUERIES)" -a -n "$(QRELS)" || { echo "make eval CORPUS=corpus.jsonl QUERIES=queries.jsonl QRELS=qrels.tsv"; exit 2; }
 	$(BIN)/python -m index_builder evaluate --corpus $(CORPUS) --queries $(QUERIES) --qrels $(QRELS) --model $(MODEL) --out var/eval --index auto
 	$(BIN)/python -m index_builder evaluate --corpus $(CORPUS) --queries $(QUERIES) --qrels $(QRELS) --model $(MODEL) --out var/eval --index exact
+endif
 
 var/bench/venv/complete: tests/bench/requirements.txt | .venv/complete
 	$(PYTHON) -m venv var/bench/venv

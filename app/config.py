@@ -64,13 +64,18 @@ class _Reader:
         return value
 
     def seconds(self, name: str, default: float, low: float, high: float) -> float:
+        return self.number(name, default, low, high, " of seconds")
+
+    def number(self, name: str, default: float, low: float, high: float, unit: str = "") -> float:
         raw = self.text(name, str(default))
         try:
             value = float(raw)
         except ValueError:
-            raise ConfigError(f"{PREFIX}{name}={raw!r} is not a number of seconds") from None
+            raise ConfigError(f"{PREFIX}{name}={raw!r} is not a number{unit}") from None
         if not low <= value <= high:
-            raise ConfigError(f"{PREFIX}{name}={raw} is outside {low}..{high} seconds")
+            raise ConfigError(
+                f"{PREFIX}{name}={raw} is outside {low}..{high}{unit.removeprefix(' of')}"
+            )
         return value
 
 
@@ -161,6 +166,7 @@ class GatewayConfig(ServiceConfig):
     replicas (host:port). ``deadline`` is the time one question may take, ``patience`` that in which
     one of several replicas answers a short question, in seconds. ``api_keys`` is the file of the
     keys, None where everybody may ask; ``edges`` are the addresses of the edges.
+    ``min_confidence`` is how sure an answer must be to be a match, 0 to 1.
     """
 
     encoder_url: str
@@ -171,6 +177,7 @@ class GatewayConfig(ServiceConfig):
     patience: float = 0.6
     api_keys: Path | None = None
     edges: frozenset[str] = frozenset()
+    min_confidence: float = 0.0
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -184,6 +191,7 @@ class GatewayConfig(ServiceConfig):
             "DEADLINE_SECONDS",
             "API_KEYS",
             "EDGES",
+            "MIN_CONFIDENCE",
         )
         reader = _Reader(environ, (*COMMON, *own))
         urls = tuple(url.strip().rstrip("/") for url in reader.text("SHARD_URLS").split(","))
@@ -206,6 +214,7 @@ class GatewayConfig(ServiceConfig):
             patience=reader.seconds("REPLICA_SECONDS", 0.6, 0.01, 60.0),
             deadline=reader.seconds("DEADLINE_SECONDS", 5.0, 0.1, 60.0),
             api_keys=_credential(environ, "api_keys") if environ.get(PREFIX + "API_KEYS") else None,
+            min_confidence=reader.number("MIN_CONFIDENCE", 0.0, 0.0, 1.0),
             edges=frozenset(filter(None, environ.get(PREFIX + "EDGES", "").split(","))),
             **cls._common(reader, "gateway"),  # type: ignore[arg-type]  # as above
         )

@@ -60,6 +60,13 @@ def add_build(commands: Any) -> None:
         help="real questions, same formats, to measure recall with (default: leave-one-out)",
     )
     source.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="labelled questions (the command label makes them), 100 or more, to fit how sure an "
+        "answer is",
+    )
+    source.add_argument(
         "--max-bad",
         type=float,
         default=0.001,
@@ -165,7 +172,9 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.max_bad,
             progress,
         )
-    inputs = replace(inputs, questions=_questions(arguments, work, progress))
+    inputs = replace(
+        inputs, questions=_questions(arguments, work, progress), labelled=arguments.labels
+    )
     manifest, new = build(
         inputs, settings, arguments.out, work, max(arguments.processes, 1), progress
     )
@@ -238,6 +247,12 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
             f"  words      order the best {rescoring.depth} again: score + {rescoring.weight:g} * "
             "the part of the question's words that a document has"
         )
+    if confidence := manifest.routing.confidence:
+        lines += [
+            f"  confidence {row.min_confidence:.2f} or more is right in {row.precision:.0%}, and "
+            f"lets {row.answered:.0%} of the right answers pass ({confidence.labels} labels)"
+            for row in confidence.table
+        ]
     lines += [f"  corpus     {line}" for line in assumed]
     lines += [
         f"  shard {shard.shard:<4} {shard.documents:,} documents, {shard.index_kind}, "

@@ -39,8 +39,9 @@ MAPPED_GENERATIONS, KEPT_GENERATIONS = 2, 3
 ENCODE_MS, INDEX_MS = 1.0, 0.33
 # What a shard keeps of a document beside its JSON: where it begins, its ordinal, its key.
 DOCUMENT_EXTRA = 36
-# What a shard keeps of a document's words: a question of a line has about 37 trigrams.
-WORDS = 80
+# What a shard keeps of a document's words, in bytes: a question of a line has about 37 trigrams.
+# Of long texts, a share of the document's size: 2,000 characters of prose have 720.
+WORDS, WORDS_SHARE = 80, 0.45
 # A shard smaller than this costs a hop and saves nothing (docs/performance.md, growth).
 SMALLEST_SHARD = 25_000
 CLUSTERS_PER_SHARD = 128
@@ -121,7 +122,8 @@ def stored_bytes(wanted: Wanted, shard_documents: float) -> float:
     kind = (
         "Flat" if wanted.index == "exact" else kind_by_size(int(shard_documents), wanted.dim, rule)
     )
-    return bytes_of(kind, wanted.dim) + wanted.document_bytes + DOCUMENT_EXTRA + WORDS
+    words = max(WORDS, WORDS_SHARE * wanted.document_bytes)
+    return bytes_of(kind, wanted.dim) + wanted.document_bytes + DOCUMENT_EXTRA + words
 
 
 def shards_asked(shards: int) -> float:

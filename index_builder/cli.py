@@ -1,4 +1,4 @@
-"""The command line of the builder: build, publish-model, evaluate, plan, demo-corpus."""
+"""The command line of the builder: build, publish-model, evaluate, label, plan, demo-corpus."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from app.errors import AskfleetError
 from index_builder.build_command import add_build
 from index_builder.demo_command import add_demo_corpus
 from index_builder.evaluate_command import add_evaluate
+from index_builder.label_command import add_label
 from index_builder.plan_command import add_plan
 from index_builder.publish.cli import add_parser as add_publish_model
 
@@ -31,6 +32,7 @@ def new_parser() -> argparse.ArgumentParser:
     add_build(commands)
     add_publish_model(commands)
     add_evaluate(commands)
+    add_label(commands)
     add_plan(commands)
     add_demo_corpus(commands)
     return parser

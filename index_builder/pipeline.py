@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from app.errors import BuildError
 from app.generation import canary, documents, files, shard_index
 from app.generation.engine import open_engine
+from app.generation.files import sha256_of
 from app.generation.manifest import (
     SCHEMA,
     STORES,
+    Confidence,
     Manifest,
     ModelRef,
     ShardInfo,
@@ -25,16 +27,19 @@ from app.generation.manifest import (
 from app.generation.model import Model
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
 from app.generation.shard_index import ShardIndex
+from index_builder import confidence as confidences
 from index_builder import evaluate
 from index_builder.base import Base
-from index_builder.canaries import Searched, make_canaries
+from index_builder.canaries import make_canaries
 from index_builder.corpus.ingest import Ingested
 from index_builder.document_rows import DocumentRows
 from index_builder.embed import embed
 from index_builder.index_kind import check_kind, choose_kind
+from index_builder.labels import read_labelled
 from index_builder.layout import Layout, lay_out, lay_out_on
 from index_builder.progress import Progress
 from index_builder.seal import Contents, existing, seal
+from index_builder.searched import Searched
 from index_builder.shards import build_index
 from index_builder.storage import Placed, bytes_of, choose_storage
 from index_builder.words import Words
@@ -83,7 +88,8 @@ class Inputs:
 
     ``labels``, ``vectors`` and ``centres`` come from course-project files; ``questions`` are real
     ones to measure recall with, instead of leaving documents out one at a time. ``base`` is a
-    sealed generation whose clusters, placement and rows are kept.
+    sealed generation whose clusters, placement and rows are kept. ``labelled`` is a file of labels
+    (labels.py), to fit how sure an answer is.
     """
 
     corpus: Ingested
@@ -93,6 +99,7 @@ class Inputs:
     vectors: NDArray[np.float32] | None = None
     centres: NDArray[np.float32] | None = None
     base: Path | None = None
+    labelled: Path | None = None
 
 
 def build(
@@ -160,8 +167,10 @@ def build(
         named = all(index.scores_rows for index in indexes)
         rescorer = words.finish(named=named) if words else None
         own = words.of_shards([info.documents for info in shards], named=named) if words else []
-        searched = Searched(router, indexes, own, rescorer)
-        canaries = make_canaries(rows, ask, searched, layout)
+        shards = tuple(_weighed(unfinished, info) for info in shards)
+        searched = Searched(layout, router, indexes, own, rescorer)
+        confidence = _confidence(inputs, searched, rows, progress) if inputs.labelled else None
+        canaries = make_canaries(rows, ask, searched)
         canary.write(unfinished / canary.NAME, canaries)
         progress.say("sealing")
         contents = Contents(
@@ -174,10 +183,26 @@ def build(
                 routing,
                 storage=layout.storage,
                 rescoring=rescorer.rescoring if rescorer else None,
+                confidence=confidence,
             ),
             canaries=len(canaries),
         )
         return seal(unfinished, out, contents), True
+
+
+def _confidence(
+    inputs: Inputs, searched: Searched, rows: DocumentRows, progress: Progress
+) -> Confidence:
+    assert inputs.labelled is not None  # noqa: S101  # the caller has looked
+    if searched.rescorer is None:
+        raise BuildError("--labels needs words: leave --rescore-weight 0 out")
+    progress.say("fitting how sure an answer is")
+    questions, gone = read_labelled(inputs.labelled, rows)
+    if gone:
+        progress.say(f"{gone} labels name documents that the corpus lacks: left out")
+    vectors = open_engine(inputs.model).encode([one.question for one in questions], "query")
+    known = confidences.examples(searched, searched.rescorer, rows, questions, vectors)
+    return confidences.fit(known)
 
 
 def _layout(
@@ -256,11 +281,17 @@ def _write_shards(
                     index_kind=built.kind,
                     exact=built.exact,
                     recall=built.recall,
-                    memory_bytes=sum(path.stat().st_size for path in part.iterdir()),
+                    memory_bytes=0,  # known when all of its files are written
                 )
             )
             bar.update(len(places))
     return tuple(infos)
+
+
+def _weighed(unfinished: Path, info: ShardInfo) -> ShardInfo:
+    part = unfinished / shard_dir(info.shard)
+    size = sum(path.stat().st_size for path in part.iterdir())
+    return msgspec.structs.replace(info, memory_bytes=size)
 
 
 def _as_questions(
@@ -289,6 +320,8 @@ def _inputs_hash(inputs: Inputs, settings: Settings, fingerprint: str, base: Bas
     digest = hashlib.sha256()
     parts = [str(BUILDER), inputs.corpus.digest, fingerprint, *inputs.questions]
     parts.append(msgspec.json.encode(asdict(settings)).decode())
+    if inputs.labelled is not None:
+        parts.append(f"labels {sha256_of(inputs.labelled)}")
     if base is not None:
         parts.append(f"base {base.manifest.content_hash}")
     digest.update("\n".join(parts).encode())

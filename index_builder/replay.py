@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.generation.manifest import Manifest
-from app.generation.merge import merge
+from app.generation.merge import Pool, merge
 from app.generation.rescoring import Rescorer
 from app.generation.routing import Probe, Router
 from app.generation.shard_part import Found, Hit, ShardPart
@@ -19,9 +19,10 @@ from app.generation.shard_part import Found, Hit, ShardPart
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """Answers per question, best first, and the mean number of shards asked."""
+    """Answers per question, best first, how sure each is, and the mean number of shards asked."""
 
     hits: list[list[Hit]]
+    confidence: list[float | None]
     fan_out: float
 
     @property
@@ -53,25 +54,36 @@ class Replay:
         asked = self._router.probe(queries, probe)
         if rescorer and probe == "auto":
             rescorer.reach(asked, terms)
+        wanted = rescorer.wanted(k) if rescorer else k
         found: list[list[Found]] = [[] for _ in queries]
         for shard, part in enumerate(self._parts):
             places = np.flatnonzero(asked[:, shard])
             own = [terms[place].packed for place in places] if terms else ()
-            for place, one in zip(places, part.search(queries[places], k, own), strict=True):
+            for place, one in zip(places, part.search(queries[places], wanted, own), strict=True):
                 found[place].append(one)
-        answers = [_merged(offered, k, rescorer) for offered in found]
-        return Replayed(answers, float(asked.sum(axis=1).mean()))
+        answers = [
+            _merged(offered, k, rescorer, texts[place] if texts else "")
+            for place, offered in enumerate(found)
+        ]
+        hits, confidence = [one for one, _ in answers], [sure for _, sure in answers]
+        return Replayed(hits, confidence, float(asked.sum(axis=1).mean()))
 
 
-def _merged(offered: Sequence[Found], k: int, rescorer: Rescorer | None) -> list[Hit]:
+def _merged(
+    offered: Sequence[Found], k: int, rescorer: Rescorer | None, question: str
+) -> tuple[list[Hit], float | None]:
     hits = list(chain.from_iterable(one.hits for one in offered))
-    ordinals = [hit.row.ordinal for hit in hits]
+    rows = [hit.row for hit in hits]
+    ordinals = [row.ordinal for row in rows]
     scores = [hit.score for hit in hits]
     if rescorer is None:
-        return [hits[at] for at in merge(ordinals, scores, k)]
+        return [hits[at] for at in merge(ordinals, scores, k)], None
     for one in offered:
         ordinals += one.ordinals
         scores += one.scores
-    lexical = [hit.lexical or 0.0 for hit in hits]
-    named = [at for at, hit in enumerate(hits) if hit.named]
-    return [hits[at] for at in rescorer.order(ordinals, scores, lexical, named, k)]
+    coverage = [hit.lexical or 0.0 for hit in hits]
+    pool = Pool(ordinals, scores, coverage, [at for at, hit in enumerate(hits) if hit.named])
+    ranking = rescorer.rank(pool, k)
+    first = rows[ranking.positions[0]].text if ranking.positions else ""
+    sure = rescorer.confidence(question, first, pool, ranking)
+    return [hits[at] for at in ranking.positions], sure

@@ -14,7 +14,7 @@ from app.generation.manifest import ROWS_BY_NAME, SHARDS_BY_NAME, WEIGHTS, Resco
 from app.generation.names import HELD, ROWS, Holders, names
 from app.generation.rescoring import Rescorer
 from app.generation.shard_words import ShardWords
-from app.generation.trigrams import BUCKETS, weights
+from app.generation.trigrams import BUCKETS, folded, weights
 
 # The best by score that words order again.
 DEPTH = 50
@@ -59,12 +59,11 @@ class Words:
         found: list[tuple[int, int]] = []
 
         def noted() -> Iterable[list[str]]:
-            row = 0
+            first = 0
             for batch in texts:
-                found.extend(
-                    (name, row + at) for at, text in enumerate(batch) for name in names(text)
-                )
-                row += len(batch)
+                for row, text in enumerate(batch, first):
+                    found.extend((name, row) for name in names(folded(text)))
+                first += len(batch)
                 yield batch
 
         counts, buckets = shard_words.write(part, ordinals, noted())
@@ -95,7 +94,8 @@ class Words:
             by_row["name"], by_row["row"] = held["name"][keep], rows[keep]
             path = self._unfinished / shard_dir(shard) / ROWS_BY_NAME
             np.save(path, by_row, allow_pickle=False)
-        every = np.sort(every[np.isin(every["name"], rare)], order=("ordinal", "name", "shard"))
+        every = every[np.isin(every["name"], rare)]
+        every = every[np.lexsort((every["shard"], every["name"], every["ordinal"]))]
         np.save(self._unfinished / SHARDS_BY_NAME, every, allow_pickle=False)
         return Rescorer(Rescoring(self._weight, DEPTH, SHARING), weighed, Holders(every))
 
@@ -109,6 +109,7 @@ class Words:
 
 def _rare(held: NDArray[Any]) -> NDArray[np.uint32]:
     """The names that at most ``SHARING`` documents have, copies counted once."""
-    _, counted = np.unique(held[["name", "ordinal"]], return_index=True)
-    found, counts = np.unique(held["name"][counted], return_counts=True)
+    pairs = (held["name"].astype(np.uint64) << np.uint64(32)) | held["ordinal"]
+    each = (np.unique(pairs) >> np.uint64(32)).astype(np.uint32)
+    found, counts = np.unique(each, return_counts=True)
     return found[counts <= SHARING]

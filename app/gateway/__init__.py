@@ -13,6 +13,7 @@ from app.config import GatewayConfig
 from app.errors import GenerationError
 from app.gateway.body import (
     SearchRequest,
+    bad,
     may_remember,
     may_rescore,
     parse_process,
@@ -43,6 +44,10 @@ MAX_BODY = 1 << 20
 # A flip loads in one of them, canaries of another generation in the others.
 LOADING_THREADS = 2
 API_DOCUMENT = Path(__file__).with_name("openapi.json")
+NO_CONFIDENCE = (
+    "this generation cannot tell how sure an answer is: it was built without --labels, or words do "
+    "not order this answer"
+)
 _CANARY = CANARY_HEADER.lower()
 _GENERATION = GENERATION_HEADER.lower()
 # What asks the fleet; the rest tells no more than that a service is there.
@@ -130,6 +135,11 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
         settled = generations.settled()
         return await threads.run(generations.active) if settled is None else settled
 
+    def least_of(wanted: SearchRequest) -> float:
+        """How sure an answer must be."""
+        own = wanted.min_confidence
+        return config.min_confidence if own is None else own
+
     async def run(
         request: Request, wanted: SearchRequest
     ) -> tuple[Searcher, SearchResult, tuple[tuple[str, str], ...]]:
@@ -142,8 +152,10 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
         )
         if not may_rescore(request):
             wanted = replace(wanted, rescore=False)
+        if wanted.min_confidence and not searcher.tells_confidence(wanted):
+            raise bad("no_confidence", NO_CONFIDENCE, "min_confidence")
         result = await searcher.search(wanted, call, remember=may_remember(request))
-        counts.count(result)
+        counts.count(result, least_of(wanted))
         return searcher, result, ((ASKED_HEADER, " ".join(call.asked)),)
 
     async def search_answer(request: Request, wanted: SearchRequest) -> Answer:
@@ -153,7 +165,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
                 "generation": searcher.manifest.id,
                 "model": searcher.manifest.model.fingerprint,
                 "partial": any(query.missing for query in result.queries),
-                "queries": [result_json(query) for query in result.queries],
+                "queries": [result_json(query, least_of(wanted)) for query in result.queries],
                 "timings_ms": result.timings,
             },
             headers,
@@ -162,7 +174,8 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
     async def process(request: Request) -> Answer:
         wanted = parse_process(await request.body(MAX_BODY))
         searcher, result, headers = await run(request, wanted)
-        matches = [query.hits[0].text if query.hits else None for query in result.queries]
+        found = [query.match(least_of(wanted)) for query in result.queries]
+        matches = [match and match.text for match in found]
         return json_answer(
             {
                 "match": matches[0],

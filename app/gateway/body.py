@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -29,12 +30,14 @@ class SearchRequest:
     """A checked search: 1..64 clean questions of 1..2,000 characters, ``k`` 1..100.
 
     ``rescore``: whether words may order the answers too, where the generation has them.
+    ``min_confidence``: how sure an answer must be, 0 to 1; None for the fleet's own default.
     """
 
     queries: tuple[str, ...]
     k: int = DEFAULT_K
     probe: Probe = "auto"
     rescore: bool = True
+    min_confidence: float | None = None
 
 
 def bad(code: str, detail: str, field: str | None = None, status: int = 400) -> ProblemError:
@@ -138,6 +141,17 @@ def check_probe(value: object) -> Probe:
     raise bad("bad_probe", detail, "probe")
 
 
+def check_min_confidence(value: object) -> float | None:
+    """Check ``min_confidence``, a number from 0 to 1; None stays."""
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:  # type: ignore[operator]  # it is a number
+        detail = "min_confidence must be a number from 0 to 1"
+        raise bad("bad_min_confidence", detail, "min_confidence")
+    return float(value)  # type: ignore[arg-type]  # as above
+
+
 def parse_process(body: bytes) -> SearchRequest:
     """The body of POST /process: ``{"instances": ["…", …]}``."""
     value = parse_object(body)
@@ -147,17 +161,18 @@ def parse_process(body: bytes) -> SearchRequest:
 
 
 def parse_search(body: bytes) -> SearchRequest:
-    """The body of POST /v1/search: ``{"queries": […], "k": 10, "probe": "auto"}``."""
+    """The body of POST /v1/search: ``{"queries": […], "k": 10, "probe": "auto", …}``."""
     value = parse_object(body)
     for name in value:
-        if name not in {"queries", "k", "probe"}:
-            raise _unknown(name, "queries, k, probe")
+        if name not in {"queries", "k", "probe", "min_confidence"}:
+            raise _unknown(name, "queries, k, probe, min_confidence")
     if "queries" not in value:
         raise bad("missing_field", "queries is missing: a list of questions", "queries")
     return SearchRequest(
         queries=check_queries(value["queries"], "queries"),
         k=check_k(value.get("k", DEFAULT_K)),
         probe=check_probe(value.get("probe", "auto")),
+        min_confidence=check_min_confidence(value.get("min_confidence")),
     )
 
 
@@ -171,8 +186,8 @@ def parse_query_string(query: bytes) -> SearchRequest:
         known = _utf8(name, None)
         args.setdefault(known, _utf8(value, known))
     for name in args:
-        if name not in {"q", "k", "probe", "cache", "rescore"}:
-            raise _unknown(name, "q, k, probe, cache, rescore")
+        if name not in {"q", "k", "probe", "min_confidence", "cache", "rescore"}:
+            raise _unknown(name, "q, k, probe, min_confidence, cache, rescore")
     if "q" not in args:
         raise bad("missing_field", "q is missing: the question", "q")
     k, probe = args.get("k", str(DEFAULT_K)), args.get("probe", "auto")
@@ -180,6 +195,7 @@ def parse_query_string(query: bytes) -> SearchRequest:
         queries=(check_query(args["q"], "q"),),
         k=check_k(_number(k)),
         probe=check_probe(_number(probe)),
+        min_confidence=check_min_confidence(_decimal(args.get("min_confidence"))),
     )
 
 
@@ -225,6 +241,11 @@ def _whole(value: object) -> int | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _decimal(text: str | None) -> float | str | None:
+    """A number such as 0.9, as JSON writes it."""
+    return float(text) if text and re.fullmatch(r"\d{1,9}(\.\d{1,18})?", text, re.ASCII) else text
 
 
 def _number(text: str) -> int | str:

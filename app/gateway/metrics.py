@@ -32,6 +32,11 @@ class GatewayMetrics:
             buckets=FAN_OUT,
             registry=registry,
         )
+        self._unanswered = Counter(
+            "askfleet_gateway_unanswered",
+            "Questions without a match: nothing was found, or nothing sure enough.",
+            registry=registry,
+        )
         self._partial = Counter(
             "askfleet_gateway_partial",
             "Questions answered without all shards that were asked.",
@@ -44,8 +49,9 @@ class GatewayMetrics:
             registry=registry,
         )
 
-    def count(self, result: SearchResult) -> None:
-        """The questions of one search."""
+    def count(self, result: SearchResult, min_confidence: float) -> None:
+        """The questions of one search, whose answers must be so sure."""
+        self._unanswered.inc(sum(q.match(min_confidence) is None for q in result.queries))
         self._memory.inc(len(result.queries) - len(result.fresh))
         self._fleet.inc(len(result.fresh))
         for query in result.fresh:

@@ -18,7 +18,7 @@ from app.gateway.body import SearchRequest
 from app.gateway.call import Call, PoolsGoneError, UpstreamError
 from app.gateway.upstream import Candidates, ShardHit, Wanted
 from app.generation.manifest import Manifest
-from app.generation.merge import merge
+from app.generation.merge import Pool, merge
 from app.generation.rescoring import Rescorer
 from app.generation.routing import Probe, Router
 from app.service.cache import MAX_CHARACTERS, Cache
@@ -43,11 +43,20 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """The answer to one question: hits, best first; shards asked; shards that did not answer."""
+    """The answer to one question: hits, best first; shards asked; shards that did not answer.
+
+    ``confidence`` that the first hit means the same; None where the generation cannot tell.
+    """
 
     hits: list[ShardHit]
     asked: list[int]
     missing: list[int]
+    confidence: float | None = None
+
+    def match(self, least: float) -> ShardHit | None:
+        """The first hit, unless the answer is less sure than ``least``."""
+        sure = self.confidence is None or self.confidence >= least
+        return self.hits[0] if self.hits and sure else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,10 @@ class Searcher:
         self._rescorer = rescorer
         self._backend = backend
         self.remembered: Cache[tuple[str, int, Probe, bool], QueryResult] = Cache(REMEMBERED)
+
+    def tells_confidence(self, wanted: SearchRequest) -> bool:
+        """Whether answers say how sure they are."""
+        return wanted.rescore and self._rescorer is not None and self._rescorer.model is not None
 
     def self_query(self) -> None:
         """Route one vector; asks neither encoder nor shards."""
@@ -149,11 +162,12 @@ class Searcher:
             rescorer.reach(asked, terms)
         routed = clock()
         packed = tuple(own.packed for own in terms)
-        question = Wanted(vectors, self.manifest.id, model.fingerprint, wanted.k, packed)
+        k = rescorer.wanted(wanted.k) if rescorer else wanted.k
+        question = Wanted(vectors, self.manifest.id, model.fingerprint, k, packed)
         answers = await self._ask(question, asked, call)
         searched = clock()
         queries = [
-            _merged(place, np.flatnonzero(asked[place]).tolist(), answers, wanted.k, rescorer)
+            _merged(place, np.flatnonzero(asked[place]).tolist(), answers, wanted, rescorer)
             for place in range(len(vectors))
         ]
         if answers and all(answer is None for answer in answers.values()):
@@ -225,7 +239,11 @@ def _weight(result: QueryResult) -> int:
 
 
 def _merged(
-    place: int, asked: list[int], answers: _Answers, k: int, rescorer: Rescorer | None
+    place: int,
+    asked: list[int],
+    answers: _Answers,
+    wanted: SearchRequest,
+    rescorer: Rescorer | None,
 ) -> QueryResult:
     missing = [shard for shard in asked if answers[shard] is None]
     offered = [answer[place] for shard in asked if (answer := answers[shard]) is not None]
@@ -233,20 +251,27 @@ def _merged(
     ordinals = [hit.ordinal for hit in hits]
     scores = [hit.score for hit in hits]
     if rescorer is None:
-        best = merge(ordinals, scores, k)
-    else:
-        for candidates in offered:
-            ordinals += candidates.ordinals
-            scores += candidates.scores
-        lexical = [hit.lexical or 0.0 for hit in hits]
-        named = [at for at, hit in enumerate(hits) if hit.named]
-        best = rescorer.order(ordinals, scores, lexical, named, k)
-    return QueryResult([hits[at] for at in best], asked, missing)
+        best = merge(ordinals, scores, wanted.k)
+        return QueryResult([hits[at] for at in best], asked, missing)
+    for candidates in offered:
+        ordinals += candidates.ordinals
+        scores += candidates.scores
+    coverage = [hit.lexical or 0.0 for hit in hits]
+    named = [at for at, hit in enumerate(hits) if hit.named]
+    pool = Pool(ordinals, scores, coverage, named)
+    ranking = rescorer.rank(pool, wanted.k)
+    found = [hits[at] for at in ranking.positions]
+    first = found[0].text if found else ""
+    confidence = rescorer.confidence(wanted.queries[place], first, pool, ranking)
+    return QueryResult(found, asked, missing, confidence)
 
 
-def result_json(result: QueryResult) -> dict[str, Any]:
+def result_json(result: QueryResult, min_confidence: float) -> dict[str, Any]:
     """The public form of one answer."""
+    match = result.match(min_confidence)
     return {
+        "match": match and match.id,
+        "confidence": result.confidence,
         "results": [
             {
                 "id": hit.id,

@@ -251,8 +251,8 @@ def _found(body: bytes, shard: int, generation: str, counts: Sequence[int]) -> l
         )
     if not answer.rest:
         return _split(list(map(Candidates, answer.results)), counts)
-    if len(answer.rest) != len(answer.results):
-        raise UpstreamError(f"shard {shard}: unreadable answer: candidates of {len(answer.rest)}")
+    if len(answer.rest) != len(answer.results) or any(len(a) != len(b) for a, b in answer.rest):
+        raise UpstreamError(f"shard {shard}: unreadable answer: candidates do not fit the hits")
     return _split(
         [Candidates(hits, *rest) for hits, rest in zip(answer.results, answer.rest, strict=True)],
         counts,

@@ -23,6 +23,8 @@ WEIGHTS, SHARDS_BY_NAME = "routing/trigram_weights.npy", "routing/names.npy"
 WORDS, ROWS_BY_NAME = ("ordinals.npy", "trigram_counts.npy", "trigrams.npy"), "names.npy"
 """What gateways and shards need for rescoring beside the rest, where a generation has it."""
 MAX_DEPTH, MAX_SHARING = 1000, 100
+FEATURES = 5
+"""What a confidence is computed from (confidence.Features)."""
 ID_PATTERN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 REMEDY = (
     "stage the generation again, fetch it from the hosts (fetch_generation.yml) or build it again"
@@ -100,11 +102,33 @@ class Rescoring(_Bound, frozen=True):
     sharing: int = 0
 
 
+class ConfidenceRow(_Bound, frozen=True):
+    """Which ``min_confidence`` gives this precision; which share of right answers it lets pass."""
+
+    precision: float
+    min_confidence: float
+    answered: float
+
+
+class Confidence(_Bound, frozen=True):
+    """How sure an answer is, as fitted from labels (see confidence.py).
+
+    ``weights`` are of the features in their order; ``labels`` are questions. ``table`` is measured
+    by cross-validation.
+    """
+
+    labels: int
+    intercept: float
+    weights: tuple[float, ...]
+    table: tuple[ConfidenceRow, ...]
+
+
 class RoutingInfo(_Bound, frozen=True):
     """Parameters of the router (see routing.py) and the table they were chosen from.
 
     ``storage`` has the amounts of border copies that were measured; none where one was given.
-    ``rescoring`` is None where answers are ordered by score alone.
+    ``rescoring`` is None where answers are ordered by score alone, ``confidence`` where no labels
+    were given.
     """
 
     temperature: float
@@ -116,6 +140,7 @@ class RoutingInfo(_Bound, frozen=True):
     table: tuple[RecallRow, ...]
     storage: tuple[StorageRow, ...] = ()
     rescoring: Rescoring | None = None
+    confidence: Confidence | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -198,6 +223,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 and 0 <= rescoring.sharing <= MAX_SHARING
             ),
             "weight or depth of the rescoring out of range",
+        )
+        confidence = self.routing.confidence
+        require(
+            confidence is None or (rescoring is not None and len(confidence.weights) == FEATURES),
+            "the confidence has no weights, or no words to weigh",
         )
         for name in self._needed():
             require(name in self.files, f"file {name} is not listed")

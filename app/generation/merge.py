@@ -1,14 +1,20 @@
-"""Merge the shards' candidates into one ranking. Pure functions, in plain Python.
+"""Merge the shards' candidates into one ranking. Pure functions.
 
-For the few dozen candidates of a question that costs a third of what numpy does.
+In plain Python: for the few dozen candidates of a question that costs a third of what numpy does.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from app.generation.manifest import Rescoring
+
+# So many candidates, and numpy is faster.
+MANY = 200
 
 
 def merge(ordinals: Sequence[int], scores: Sequence[float], k: int) -> list[int]:
@@ -23,7 +29,7 @@ def merge(ordinals: Sequence[int], scores: Sequence[float], k: int) -> list[int]
     """
     kept: list[int] = []
     seen: set[int] = set()
-    for at in sorted(range(len(ordinals)), key=lambda at: (-scores[at], ordinals[at])):
+    for at in _by_score(ordinals, scores):
         if ordinals[at] not in seen:
             seen.add(ordinals[at])
             kept.append(at)
@@ -32,59 +38,101 @@ def merge(ordinals: Sequence[int], scores: Sequence[float], k: int) -> list[int]
     return kept
 
 
-def merge_rescored(
-    ordinals: Sequence[int],
-    scores: Sequence[float],
-    coverage: Sequence[float],
-    named: Sequence[int],
-    k: int,
-    rescoring: Rescoring,
-) -> list[int]:
+def _by_score(ordinals: Sequence[int], scores: Sequence[float]) -> list[int]:
+    """All positions, best score first; equal ones by ordinal."""
+    if len(ordinals) < MANY:
+        return sorted(range(len(ordinals)), key=lambda at: (-scores[at], ordinals[at]))
+    order: list[int] = np.lexsort((np.asarray(ordinals), -np.asarray(scores))).tolist()
+    return order
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The candidates of one question, of all shards asked.
+
+    Attributes:
+        ordinals: the documents' places in the corpus; a copy has the original's.
+        scores: inner products, as many; copies of a document have equal scores.
+        coverage: how much of the question a candidate has, as many; those at the end may lack
+            theirs where they cannot be among the best (``within_reach``).
+        named: positions of those that are ordered with the best, however low their score is.
+    """
+
+    ordinals: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    coverage: list[float] = field(default_factory=list)
+    named: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The best of a pool.
+
+    Attributes:
+        positions: in the pool, best first.
+        margin: how much better the first's key is than the second's; 0 without a second.
+        least: the lowest score among the best by score.
+    """
+
+    positions: list[int]
+    margin: float
+    least: float
+
+
+def merge_rescored(pool: Pool, k: int, rescoring: Rescoring) -> Ranking:
     """Like ``merge``; the best by score are then ordered again by score and coverage.
 
     Which are the best by score is decided over all shards. So the ranking does not depend on how
     many there are.
 
     Args:
-        ordinals: as of ``merge``.
-        scores: as of ``merge``.
-        coverage: how much of the question a candidate has, as many; those at the end may lack
-            theirs where they cannot be among the ``k`` best (``within_reach``).
-        named: positions of those that are ordered with the best, however low their score is.
+        pool: the candidates.
         k: how many to keep.
         rescoring: weight of coverage, and how many are the best by score.
     """
+    ordinals, scores, coverage = pool.ordinals, pool.scores, pool.coverage
     best = merge(ordinals, scores, max(k, rescoring.depth))
     head = [at for at in best[: rescoring.depth] if at < len(coverage)]
     tail = best[rescoring.depth :]
-    if named:
+    least = scores[best[: rescoring.depth][-1]] if best else 0.0
+    if pool.named:
         known = {ordinals[at] for at in head}
-        for at in named:
+        for at in pool.named:
             if ordinals[at] not in known:
                 known.add(ordinals[at])
                 head.append(at)
         tail = [at for at in tail if ordinals[at] not in known]
     weight = rescoring.weight
-    head.sort(key=lambda at: (-(scores[at] + weight * coverage[at]), ordinals[at]))
-    return (head + tail)[:k]
+    keys = {at: scores[at] + weight * coverage[at] for at in head}
+    head.sort(key=lambda at: (-keys[at], ordinals[at]))
+    margin = keys[head[0]] - keys[head[1]] if len(head) > 1 else 0.0
+    return Ranking((head + tail)[:k], margin, least)
 
 
-def within_reach(keys: Sequence[float], ordinals: Sequence[int], k: int) -> list[int]:
+def within_reach(
+    keys: Sequence[float], ordinals: Sequence[int], named: Sequence[int], k: int
+) -> list[int]:
     """The candidates of one shard that can be among the ``k`` best of all shards.
 
-    The best by score over all shards are, of this shard, some first ones. A candidate can be among
-    the ``k`` best of those only if fewer than ``k`` of the candidates before it have a better key.
+    Those that have a name of the question are ordered with the best in any case. The best by score
+    over all shards are, of this shard, some first ones. So a candidate can be among the ``k`` best
+    of those only if fewer than ``k`` have a better key: of those with a name, and of the candidates
+    before it.
 
     Args:
         keys: score + weight * coverage of each, in the order of their scores, best first.
         ordinals: of each; the lower is better where keys are equal.
+        named: positions of those that have a name of the question.
         k: how many are wanted.
 
     Returns: their positions, ascending.
     """
     reached: list[int] = []
     best: list[tuple[float, int]] = []
-    for at, candidate in enumerate(zip(keys, map(int.__neg__, ordinals), strict=True)):
+    order = sorted(named, key=lambda at: (-keys[at], ordinals[at]))
+    order += sorted(set(range(len(keys))).difference(named)) if named else range(len(keys))
+    for at in order:
+        candidate = keys[at], -ordinals[at]
         if len(best) < k:
             heapq.heappush(best, candidate)
         elif candidate > best[0]:
@@ -92,4 +140,4 @@ def within_reach(keys: Sequence[float], ordinals: Sequence[int], k: int) -> list
         else:
             continue
         reached.append(at)
-    return reached
+    return sorted(reached)

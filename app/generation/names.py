@@ -6,14 +6,13 @@ the candidates, however far their vectors are. A name is known by its CRC-32.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
-
-from app.generation.trigrams import folded
 
 # Of one question, the first that any document has.
 MAX_NAMES = 5
@@ -23,21 +22,39 @@ ROWS = np.dtype([("name", "<u4"), ("row", "<u4")])
 HELD = np.dtype([("name", "<u4"), ("ordinal", "<u4"), ("shard", "<u2")])
 _HALF, _LAST = np.uint64(32), np.uint64(0xFFFFFFFF)
 
+# Dashes and apostrophes that people, and programs that correct them, write for one another.
+_SAME = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-") | {"\u2019": "'"})
+# What stands between words without a space: brackets, slashes and the like, a comma that is not
+# inside a number, the end of a sentence, and letters of scripts that write no spaces.
+_BETWEEN = re.compile(
+    r"""[\s/\\:;=&|"<>()\[\]{}!?\u201c\u201d\u2026]|,(?!\d)|(?<!\d),"""
+    "|[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
+)
 
-def names(text: str) -> list[int]:
-    """The words with a digit, or punctuation inside, each once, in their order; as CRC-32."""
-    found = (_name(word) for word in folded(text).split() if not word.isalpha())
+
+def names(folded: str) -> list[int]:
+    """The words with a digit, or punctuation inside, each once, in their order; as CRC-32.
+
+    Args:
+        folded: a text (``trigrams.folded``).
+    """
+    words = _BETWEEN.split(folded.translate(_SAME))
+    found = (_name(word) for word in words if word and not word.isalpha())
     return list(dict.fromkeys(crc32(name.encode()) for name in found if name))
 
 
 def _name(word: str) -> str:
-    """A word without the punctuation around it; "" where it is none."""
+    """A word without the punctuation around it, and without 's; "" where it is no name.
+
+    + and # stay at its end: they are part of the names of languages.
+    """
     begin, end = 0, len(word)
     while begin < end and not _inner(word[begin]):
         begin += 1
-    while end > begin and not _inner(word[end - 1]):
+    while end > begin and not _inner(word[end - 1]) and word[end - 1] not in "+#":
         end -= 1
-    word = word[begin:end]
+    word = word[begin:end].removesuffix("'s")
     return word if any(char.isdigit() or not _inner(char) for char in word) else ""
 
 
@@ -74,14 +91,15 @@ class Holders:
     """
 
     def __init__(self, held: NDArray[Any]) -> None:
-        held = np.sort(held, order=("name", "ordinal", "shard"))
-        name, ordinal = held["name"], held["ordinal"]
+        # By column: NumPy sorts rows of several columns with Python's lock held, for seconds.
+        order = np.lexsort((held["shard"], held["ordinal"], held["name"]))
+        name, ordinal, shard = (held[column][order] for column in ("name", "ordinal", "shard"))
         new_name = np.append(True, name[1:] != name[:-1])[: len(held)]
         new_document = new_name | np.append(True, ordinal[1:] != ordinal[:-1])[: len(held)]
         # Documents are numbered from 0 for each name.
         number = np.cumsum(new_document) - 1
         number -= np.maximum.accumulate(np.where(new_name, number, 0))
-        self._postings = Postings(name, number << 16 | held["shard"])
+        self._postings = Postings(name, number << 16 | shard)
 
     def shards(self, name: int) -> list[list[int]]:
         """The shards that store each of a name's documents, ascending."""

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from app.errors import GenerationError
 from app.generation.arrays import read_array
-from app.generation.manifest import SHARDS_BY_NAME, WEIGHTS, Manifest, Rescoring
-from app.generation.merge import merge_rescored
+from app.generation.confidence import Features, probability
+from app.generation.manifest import SHARDS_BY_NAME, WEIGHTS, Confidence, Manifest, Rescoring
+from app.generation.merge import Pool, Ranking, merge_rescored
 from app.generation.names import HELD, MAX_NAMES, Holders, names
 from app.generation.terms import pack_terms
-from app.generation.trigrams import BUCKETS
+from app.generation.trigrams import BUCKETS, folded, trigrams
 
 
 class Terms(NamedTuple):
@@ -43,11 +44,13 @@ class Rescorer:
         rescoring: weight, depth, and how many documents may share a name.
         weights: (65,536,) uint8, of each bucket.
         names: who has the documents of a name; None where no names are sealed.
+        model: of the confidence; None without labels.
     """
 
     rescoring: Rescoring
     weights: NDArray[np.uint8]
     names: Holders | None = None
+    model: Confidence | None = None
 
     @classmethod
     def load(cls, directory: Path, manifest: Manifest) -> Rescorer | None:
@@ -59,22 +62,25 @@ class Rescorer:
         if weights.shape != (BUCKETS,):
             raise GenerationError(f"{directory / WEIGHTS} has shape {weights.shape}")
         if not rescoring.sharing:
-            return cls(rescoring, weights)
+            return cls(rescoring, weights, None, manifest.routing.confidence)
         held = read_array(directory / SHARDS_BY_NAME, HELD)
         if len(held) and int(held["shard"].max()) >= len(manifest.shards):
             raise GenerationError(f"{directory / SHARDS_BY_NAME} names a shard that is not there")
-        return cls(rescoring, weights, Holders(held))
+        return cls(rescoring, weights, Holders(held), manifest.routing.confidence)
 
     def terms(self, question: str) -> Terms:
         """The words of a question."""
+        text = folded(question)
         known: list[int] = []
         holders: list[list[int]] = []
-        for name in names(question) if self.names else ():
-            assert self.names is not None  # noqa: S101  # the line above
-            if (shards := self.names.shards(name)) and len(known) < MAX_NAMES:
-                known.append(name)
-                holders += shards
-        return Terms(pack_terms(question, self.weights, known), holders)
+        if self.names is not None:
+            for name in names(text):
+                if shards := self.names.shards(name):
+                    known.append(name)
+                    holders += shards
+                    if len(known) == MAX_NAMES:
+                        break
+        return Terms(pack_terms(text, self.weights, known), holders)
 
     def reach(self, asked: NDArray[np.bool_], terms: Sequence[Terms]) -> None:
         """Ask more shards where none that is asked stores a document with a question's name.
@@ -88,13 +94,31 @@ class Rescorer:
                 if not row[shards].any():
                     row[shards[0]] = True
 
-    def order(
-        self,
-        ordinals: Sequence[int],
-        scores: Sequence[float],
-        coverage: Sequence[float],
-        named: Sequence[int],
-        k: int,
-    ) -> list[int]:
-        """Positions of the ``k`` best; see ``merge.merge_rescored``."""
-        return merge_rescored(ordinals, scores, coverage, named, k, self.rescoring)
+    def rank(self, pool: Pool, k: int) -> Ranking:
+        """The ``k`` best; see ``merge.merge_rescored``."""
+        return merge_rescored(pool, k, self.rescoring)
+
+    def wanted(self, k: int) -> int:
+        """How many documents to ask shards for: a confidence needs the second."""
+        return k if self.model is None else max(k, 2)
+
+    def features(self, question: str, text: str, pool: Pool, ranking: Ranking) -> Features:
+        """What is known of an answer whose first result has this ``text``."""
+        first = ranking.positions[0]
+        asked, _ = trigrams([folded(question)])
+        held, _ = trigrams([folded(text)])
+        weighed = self.weights[held].astype(np.int64)
+        shared = int(weighed[np.isin(held, asked)].sum())
+        return Features(
+            pool.scores[first],
+            ranking.margin,
+            pool.coverage[first],
+            shared / max(int(weighed.sum()), 1),
+            ranking.least,
+        )
+
+    def confidence(self, question: str, text: str, pool: Pool, ranking: Ranking) -> float | None:
+        """How sure the answer is; None where the generation was built without labels."""
+        if self.model is None or not ranking.positions:
+            return None
+        return probability(self.model, self.features(question, text, pool, ranking))

@@ -21,7 +21,7 @@ from app.errors import GenerationError
 from app.generation.arrays import read_array
 from app.generation.manifest import REMEDY, ROWS_BY_NAME, WORDS
 from app.generation.names import ROWS, Postings
-from app.generation.trigrams import BUCKETS, trigrams
+from app.generation.trigrams import BUCKETS, folded, trigrams
 
 ORDINALS, COUNTS, TRIGRAMS = WORDS
 NO_NAMES = np.empty(0, ROWS)
@@ -120,8 +120,11 @@ def write(
     """Write the files of a shard from its rows' ordinals, and their texts in batches.
 
     Returns: how many buckets each row has (n,), and the buckets of all rows (total,).
+    Raises: GenerationError where an ordinal does not fit 32 bits.
     """
-    made = [trigrams(batch) for batch in texts]
+    if len(ordinals) and int(ordinals.max()) >= 1 << 32:
+        raise GenerationError("a document's ordinal is 2**32 or more: build without --base")
+    made = [trigrams(list(map(folded, batch))) for batch in texts]
     counts = np.concatenate([np.empty(0, np.uint16), *(number for _, number in made)])
     buckets = np.concatenate([np.empty(0, np.uint16), *(found for found, _ in made)])
     counts = counts.astype(np.uint16)

@@ -94,10 +94,9 @@ def shortlist(found: Candidates, words: ShardWords, k: int, rescoring: Rescoring
     """Which candidates a gateway needs, ``k`` documents wanted in the end."""
     keys = (found.scores + rescoring.weight * found.coverage).tolist()
     ordinals = words.ordinals(found.rows).tolist()
-    reached = set(within_reach(keys, ordinals, k))
-    reached.update(np.flatnonzero(found.named).tolist())
+    reached = within_reach(keys, ordinals, np.flatnonzero(found.named).tolist(), k)
     rows, scores = found.rows.tolist(), found.scores.tolist()
     coverage, named = found.coverage.tolist(), found.named.tolist()
-    offered = [Offered(rows[at], scores[at], coverage[at], named[at]) for at in sorted(reached)]
-    rest = [at for at in range(len(rows)) if at not in reached]
+    offered = [Offered(rows[at], scores[at], coverage[at], named[at]) for at in reached]
+    rest = sorted(set(range(len(rows))).difference(reached))
     return Shortlist(offered, [ordinals[at] for at in rest], [scores[at] for at in rest])

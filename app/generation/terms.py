@@ -22,7 +22,7 @@ def pack_terms(text: str, weights: NDArray[np.uint8], names: Sequence[int]) -> b
     """The terms of a question.
 
     Args:
-        text: the question.
+        text: the question, folded.
         weights: (65,536,) of the corpus (``trigrams.weights``).
         names: those of its names that a document has, at most ``MAX_NAMES``.
     """

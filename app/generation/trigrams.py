@@ -13,9 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from app.generation.text import MAX_CHARACTERS
+
 BUCKETS = 1 << 16
 # Weights are whole numbers in one byte: sums are exact, whatever order they are made in.
 WEIGHT_STEPS = 12
+# Characters; twice the longest text.
+MAX_FOLDED = 2 * MAX_CHARACTERS
 _SPACE, _END = 0x20, 0x0A
 # Odd numbers whose multiples spread over all bits (those of xxHash and murmur3's finisher).
 _FACTORS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x2C1B3C6D], np.uint32)
@@ -23,20 +27,26 @@ _SHIFTS = np.array([15, 16], np.uint32)
 
 
 def folded(text: str) -> str:
-    """The words of a text, without case and compatibility forms, a space around each."""
+    """The words of a text, without case and compatibility forms, a space around each.
+
+    Compatibility forms may be many times as long; what is beyond ``MAX_FOLDED`` does not count.
+    """
     if text.isascii():  # the same, at a fraction of the cost
         text = text.lower()
     else:
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return f" {' '.join(text.split())} "
+    return f" {' '.join(text[:MAX_FOLDED].split())} "
 
 
 def trigrams(texts: Sequence[str]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
     """The buckets of each text, ascending and each once, and how many each text has.
 
+    Args:
+        texts: folded.
+
     Returns: (total,) buckets, text by text; (n,) counts, which add up to the total.
     """
-    joined = "\n".join(map(folded, texts)) + "\n"
+    joined = "\n".join(texts) + "\n"
     codes = np.frombuffer(joined.encode("utf-32-le"), "<u4").astype(np.uint32, copy=False)
     # A word begins and ends with a space, so what spans two words or texts has one in the middle.
     places = np.flatnonzero(codes[1:-1] > _SPACE)

@@ -91,7 +91,7 @@ def test_any_body_to_a_shard(
 @QUIET
 @given(
     query=st.dictionaries(
-        st.sampled_from(["q", "k", "probe", "cache", "rescore", "x"]),
+        st.sampled_from(["q", "k", "probe", "min_confidence", "cache", "rescore", "x"]),
         st.text(st.characters(codec="utf-8"), max_size=8),
     )
     | st.binary(max_size=40).map(lambda raw: "q=" + "".join(f"%{byte:02x}" for byte in raw))

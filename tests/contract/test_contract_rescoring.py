@@ -1,17 +1,24 @@
-"""Answers that words order too: through every service, and what a shard says to wrong terms."""
+"""Answers that words order too, and how sure they are: through every service."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from contract import Search, ShardSearch, check_problem, read
-from encoder_fakes import vector_of
-from local_fleet import LocalFleet
-from small_generations import TEXTS
+from asgi_client import Client
+from contract import Process, Search, ShardSearch, check_problem, read
+from encoder_fakes import Opener, vector_of
+from local_fleet import LocalFleet, start_fleet
+from scraped import Scraped
+from small_generations import TEXTS, build_small
 
+from app.gateway import create_app as create_gateway
+from app.gateway import fleet_of
+from app.gateway.upstream import Upstream
 from app.generation.rescoring import Rescorer
 from app.wire import terms_to_bytes, vectors_to_bytes
+from index_builder import pipeline
 from index_builder.replay import Replay
 
 QUESTIONS = [*TEXTS[:10], "number 7 of any questions", "questoin nmber 12", "?"]
@@ -100,3 +107,79 @@ def test_wrong_terms_are_refused(fleet: LocalFleet, terms: bytes, code: str) -> 
 def test_terms_of_nothing_order_nothing(fleet: LocalFleet) -> None:
     found = read(asked(fleet, terms_to_bytes([b"\0", b"\0"])), ShardSearch)
     assert {hit.lexical for hits in found.results for hit in hits} == {0.0}
+
+
+# --- how sure an answer is --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sure(tmp_path_factory: pytest.TempPathFactory) -> LocalFleet:
+    """A fleet on a generation with labels: documents fit, strangers do not."""
+    root = tmp_path_factory.mktemp("sure")
+    texts = [f"question number {number} of many" for number in range(120)]
+    labels = [
+        *({"question": text, "id": f"d{at:04}", "same": True} for at, text in enumerate(texts)),
+        *({"question": f"stranger {at}", "id": "d0000", "same": False} for at in range(40)),
+    ]
+    told = root / "labels.jsonl"
+    told.write_text("".join(json.dumps(label) + "\n" for label in labels))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "open_engine", Opener())
+        generation = build_small(root, texts, shards=4, labelled=told)
+    return start_fleet(root, generation)
+
+
+FITS, FITS_NOT = "question number 7 of many", "foreigner 3"
+
+
+@pytest.mark.parametrize("k", [1, 10])
+def test_a_match_must_be_as_sure_as_is_asked(sure: LocalFleet, k: int) -> None:
+    for bound in (None, 0, 0.5, 1):
+        body = {"queries": [FITS, FITS_NOT], "k": k, "probe": "all", "min_confidence": bound}
+        answer = read(sure.gateway.post("/v1/search", data=json.dumps(body)), Search)
+        for query in answer.queries:
+            assert len(query.results) == k, "results are told in any case"
+            assert query.confidence is not None
+            passes = query.confidence >= (bound or 0)
+            assert query.match == (query.results[0].id if passes else None)
+        fits, fits_not = answer.queries
+        assert (fits.confidence or 0) > 0.5 > (fits_not.confidence or 0)
+    url = f"/v1/search?q=foreigner+3&k={k}&min_confidence=0.5"
+    assert read(sure.gateway.get(url), Search).queries[0].match is None
+
+
+def test_the_fleets_own_bound_is_that_of_process_too(sure: LocalFleet) -> None:
+    config = replace(sure.config, min_confidence=0.5)
+    gateway = Client(create_gateway(config, Upstream(sure.wires, fleet_of(config))))
+    body = json.dumps({"instances": [FITS, FITS_NOT]})
+    answer = read(gateway.post("/process", data=body), Process)
+    assert (answer.match, answer.matches) == (FITS, [FITS, None])
+    query = read(gateway.get("/v1/search?q=foreigner+3"), Search).queries[0]
+    assert query.match is None
+    assert read(gateway.get("/v1/search?q=foreigner+3&min_confidence=0"), Search).queries[0].match
+    unanswered = Scraped.of(gateway).value("askfleet_gateway_unanswered_total")
+    assert unanswered == 2
+    without = read(sure.gateway.post("/process", data=body), Process)
+    assert None not in without.matches
+
+
+def test_who_cannot_be_sure_says_so(fleet: LocalFleet, sure: LocalFleet) -> None:
+    """A bound on an answer that nobody has judged is an error; the fleet's own is let be."""
+    body = '{"queries":["a"],"min_confidence":0.5}'
+    check_problem(
+        fleet.gateway.post("/v1/search", data=body), 400, "no_confidence", "min_confidence"
+    )
+    check_problem(
+        sure.gateway.post("/v1/search?rescore=0", data=body), 400, "no_confidence", "min_confidence"
+    )
+    zero = fleet.gateway.post("/v1/search", data='{"queries":["a"],"min_confidence":0}')
+    assert read(zero, Search).queries[0].confidence is None
+    config = replace(fleet.config, min_confidence=0.9)
+    gateway = Client(create_gateway(config, Upstream(fleet.wires, fleet_of(config))))
+    assert read(gateway.post("/process", data='{"instances":["a"]}'), Process).match
+
+
+@pytest.mark.parametrize("bound", ['"a"', "true", "-0.1", "1.1", "[]", '"0.5"'])
+def test_a_bound_that_is_none_is_named(sure: LocalFleet, bound: str) -> None:
+    answer = sure.gateway.post("/v1/search", data=f'{{"queries":["a"],"min_confidence":{bound}}}')
+    check_problem(answer, 400, "bad_min_confidence", "min_confidence")

@@ -64,6 +64,8 @@ class Hit(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Query(msgspec.Struct, forbid_unknown_fields=True):
+    match: str | None
+    confidence: float | None
     results: list[Hit]
     partial: bool
     shards_asked: list[int]

@@ -62,6 +62,7 @@ def build_small(
     labels: NDArray[np.int32] | None = None,
     documents: list[Document] | None = None,
     base: Path | None = None,
+    labelled: Path | None = None,
     **settings: Any,
 ) -> SmallGeneration:
     """Build in ``root`` (models/, corpus/, generations/); 3 shards and exact search by default."""
@@ -78,6 +79,7 @@ def build_small(
             vectors=vectors,
             labels=labels,
             base=base,
+            labelled=labelled,
         ),
         Settings(**{"shards": 3, "index": "exact", "sample": 50, **settings}),
         out,

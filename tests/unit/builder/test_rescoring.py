@@ -14,7 +14,7 @@ from app.generation.manifest import WEIGHTS, WORDS, Rescoring
 from app.generation.names import names
 from app.generation.rescoring import Rescorer, Terms
 from app.generation.shard_words import ShardWords
-from app.generation.trigrams import BUCKETS, trigrams, weights
+from app.generation.trigrams import BUCKETS, folded, trigrams, weights
 from index_builder.pipeline import Settings, check_settings
 from index_builder.replay import Replay
 
@@ -25,7 +25,7 @@ TEXTS = tuple(
     f" {('it', f'KX-{n % 150}', f'kx-{n % 2 * n}')[n % 3]}?"
     for n in range(200)
 )
-NAMES = [names(text) for text in TEXTS]
+NAMES = [names(folded(text)) for text in TEXTS]
 NAMED = ["where is KX-100?", "kx-41", "kx-0 or kx-41, kx-100 or (kx-187)", "kx-9999"]
 QUESTIONS = [*TEXTS[:20], "how to reset my pasword", "refund?", "close account 17", "?", *NAMED]
 
@@ -42,15 +42,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[int, SmallGeneration
 
 def ranked(question: str, k: int) -> list[str]:
     """The 50 nearest of all, then by score + weight * coverage, all by its definition."""
-    found, counts = trigrams(TEXTS)
+    found, counts = trigrams(list(map(folded, TEXTS)))
     weighed = weights(np.bincount(found, minlength=BUCKETS), len(TEXTS)).astype(int)
     held = [set(own.tolist()) for own in np.split(found, np.cumsum(counts)[:-1])]
     scores = vectors_of(TEXTS) @ vector_of(question)
     by_score = sorted(range(len(TEXTS)), key=lambda at: (-np.round(scores[at], 6), at))
-    rare = [name for name in names(question) if 1 <= sum(name in own for own in NAMES) <= 20]
+    rare = [
+        name for name in names(folded(question)) if 1 <= sum(name in own for own in NAMES) <= 20
+    ]
     having = {at for at, own in enumerate(NAMES) if set(rare) & set(own)}
     nearest = [at for place, at in enumerate(by_score) if place < 50 or at in having]
-    asked = trigrams([question])[0].tolist()
+    asked = trigrams([folded(question)])[0].tolist()
     mass = sum(weighed[bucket] for bucket in asked)
 
     def key(at: int) -> tuple[float, int]:
@@ -85,7 +87,7 @@ def test_who_has_a_name_is_asked_and_found(built: dict[int, SmallGeneration]) ->
     replay = Replay(built[4].directory)
     found = replay.search(vectors_of(NAMED), 60, "auto", NAMED)
     for question, ids in zip(NAMED[:2], found.ids, strict=False):
-        [name] = names(question)
+        [name] = names(folded(question))
         having = {f"d{at:04}" for at, own in enumerate(NAMES) if name in own}
         assert 1 <= len(having) <= 2
         assert having <= set(ids)
@@ -184,3 +186,10 @@ def test_no_weight_is_a_generation_as_before(tmp_path: Path) -> None:
 def test_a_weight_out_of_range_is_refused(weight: float) -> None:
     with pytest.raises(BuildError, match=r"--rescore-weight .*use 0 \(off\) to 2\.0"):
         check_settings(Settings(shards=1, rescore_weight=weight))
+
+
+def test_the_manifest_knows_the_size_of_every_file(built: dict[int, SmallGeneration]) -> None:
+    for generation in built.values():
+        for info in generation.manifest.shards:
+            part = generation.directory / f"shard-{info.shard:03}"
+            assert info.memory_bytes == sum(file.stat().st_size for file in part.iterdir())

@@ -143,8 +143,8 @@ def test_a_shard_that_fails_makes_only_its_questions_partial() -> None:
     assert (west.asked, west.missing, west.hits) == ([3], [3], [])
     assert (north.asked, north.missing) == ([0], [])
     assert north.hits[0].id == "d0"
-    assert result_json(west)["partial"] is True
-    assert result_json(north)["partial"] is False
+    assert result_json(west, 0.0)["partial"] is True
+    assert result_json(north, 0.0)["partial"] is False
 
 
 def test_the_rest_still_answers() -> None:
@@ -249,9 +249,11 @@ def test_the_public_form_has_no_inner_numbers() -> None:
     from app.gateway.search import QueryResult
 
     body = msgspec.json.decode(
-        msgspec.json.encode(result_json(QueryResult([hit(7, 0.5)], [1, 2], [2])))
+        msgspec.json.encode(result_json(QueryResult([hit(7, 0.5)], [1, 2], [2], 0.8), 0.9))
     )
     assert body == {
+        "match": None,
+        "confidence": 0.8,
         "results": [
             {
                 "id": "d7",

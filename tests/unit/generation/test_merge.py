@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.generation.manifest import Rescoring
-from app.generation.merge import merge, merge_rescored, within_reach
+from app.generation.merge import Pool, merge, merge_rescored, within_reach
 
 documents = st.dictionaries(
     st.integers(0, 50), st.sampled_from([0.1, 0.25, 0.5, 0.75, 0.9]), max_size=20
@@ -61,26 +61,40 @@ def test_shards_send_enough_for_the_ranking_of_one_machine(
     for shard in held:
         best = sorted(shard, key=lambda o: (-scored[o][0], o))
         best = [o for at, o in enumerate(best) if at < max(k, depth) or o in named]
-        reached = set(within_reach([-key(o)[0] for o in best], best, k))
-        reached |= {at for at, o in enumerate(best) if o in named}
+        having = [at for at, o in enumerate(best) if o in named]
+        reached = within_reach([-key(o)[0] for o in best], best, having, k)
+        assert len(set(having) & set(reached)) <= k
         hits += [best[at] for at in sorted(reached)]
         rest += [o for at, o in enumerate(best) if at not in reached]
     known = hits + rest
-    found = merge_rescored(
+    pool = Pool(
         known,
         [scored[o][0] for o in known],
         [scored[o][1] for o in hits],
         [at for at, o in enumerate(hits) if o in named],
-        k,
-        rescoring,
     )
+    found = merge_rescored(pool, k, rescoring)
     ranked = sorted(scored, key=lambda o: (-scored[o][0], o))
     head = [o for at, o in enumerate(ranked) if at < depth or o in named]
     expected = sorted(head, key=key) + [o for o in ranked if o not in head]
-    assert [known[at] for at in found] == expected[:k]
+    assert [known[at] for at in found.positions] == expected[:k]
+    assert found.least == (scored[ranked[:depth][-1]][0] if ranked else 0.0)
+    if k > 1 and len(head) > 1:
+        assert found.margin == key(expected[1])[0] - key(expected[0])[0]
+    elif len(head) < 2:
+        assert found.margin == 0.0
 
 
 def test_few_candidates_are_within_reach_where_words_agree_with_scores():
     scores = [0.9 - 0.01 * at for at in range(50)]
-    assert within_reach(scores, range(50), 3) == [0, 1, 2]
-    assert within_reach(scores[::-1], range(50), 3) == list(range(50))
+    assert within_reach(scores, range(50), [], 3) == [0, 1, 2]
+    assert within_reach(scores[::-1], range(50), [], 3) == list(range(50))
+
+
+def test_many_candidates_are_merged_as_few_are():
+    rng = np.random.default_rng(1)
+    ordinals, scores = rng.integers(0, 400, 600), rng.choice([0.1, 0.5, 0.9], 400)
+    own = scores[ordinals]
+    best = merge(ordinals.tolist(), own.tolist(), 30)
+    expected = sorted(set(ordinals.tolist()), key=lambda o: (-scores[o], o))[:30]
+    assert [int(ordinals[at]) for at in best] == expected

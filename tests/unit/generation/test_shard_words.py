@@ -11,7 +11,7 @@ from app.errors import GenerationError
 from app.generation.manifest import ROWS_BY_NAME
 from app.generation.names import ROWS
 from app.generation.shard_words import COUNTS, MAX_NAMED, ORDINALS, TRIGRAMS, ShardWords, write
-from app.generation.trigrams import BUCKETS, trigrams, weights
+from app.generation.trigrams import BUCKETS, folded, trigrams, weights
 
 DOCUMENTS = ["how do I reset it?", "reset", "?", "how", "", "do I do I do I"]
 WEIGHTS = weights(np.arange(BUCKETS) % 97, 97)
@@ -24,7 +24,10 @@ def words_of(texts: list[str], part: Path) -> ShardWords:
 
 
 def slowly(question: str, text: str) -> float:
-    asked, held = trigrams([question])[0].tolist(), set(trigrams([text])[0].tolist())
+    asked, held = (
+        trigrams([folded(question)])[0].tolist(),
+        set(trigrams([folded(text)])[0].tolist()),
+    )
     total = sum(int(WEIGHTS[bucket]) for bucket in asked)
     return sum(int(WEIGHTS[bucket]) for bucket in asked if bucket in held) / total if total else 0.0
 
@@ -38,7 +41,7 @@ def test_coverage_is_the_weight_that_a_row_has(
     question: str, rows: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     words = words_of(DOCUMENTS, tmp_path_factory.mktemp("part"))
-    buckets, _ = trigrams([question])
+    buckets, _ = trigrams([folded(question)])
     found = words.coverage(np.array(rows, np.int64), buckets, WEIGHTS[buckets])
     assert found.tolist() == [slowly(question, DOCUMENTS[row]) for row in rows]
     assert words.ordinals(np.array(rows, np.int64)).tolist() == [2 * row for row in rows]
@@ -47,7 +50,7 @@ def test_coverage_is_the_weight_that_a_row_has(
 def test_a_shard_may_be_empty(tmp_path: Path) -> None:
     words = words_of([], tmp_path)
     nothing = np.empty(0, np.int64)
-    buckets, _ = trigrams(["how to reset"])
+    buckets, _ = trigrams([folded("how to reset")])
     assert words.coverage(nothing, buckets, WEIGHTS[buckets]).tolist() == []
     assert words.named([7]).tolist() == []
 
@@ -90,3 +93,8 @@ def test_damage_is_named(tmp_path: Path, name: str, content: str) -> None:
         np.save(path, np.load(path)[:-1] if name != ROWS_BY_NAME else beyond)
     with pytest.raises(GenerationError, match="row" if content == "fewer" else name):
         ShardWords.load(tmp_path, len(DOCUMENTS), named=True)
+
+
+def test_ordinals_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(GenerationError, match="build without --base"):
+        write(tmp_path, np.array([1, 1 << 32]), iter([["a", "b"]]))
