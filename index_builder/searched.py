@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,9 @@ from app.generation.rescoring import Rescorer, Terms
 from app.generation.routing import Router
 from app.generation.shard_index import ShardIndex
 from app.generation.shard_words import ShardWords
+from app.generation.shortlist import Candidates as Offered
 from app.generation.shortlist import candidates
+from app.generation.terms import unpack_terms
 from index_builder.layout import Layout
 
 
@@ -38,6 +40,14 @@ class Candidates:
                 [new[at] for at in pool.named if at in new],
             ),
         )
+
+
+def _places(parts: Sequence[Offered]) -> Iterator[int]:
+    """Of parts that are put together, the positions of what has a name."""
+    before = 0
+    for part in parts:
+        yield from (before + at for at in part.named)
+        before += len(part.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +83,11 @@ class Searched:
 
         ``wanted`` of them in the end, as of ``ShardIndex.search``.
         """
-        asked = self.router.probe(query)
+        asked, unpacked = self.router.probe(query), unpack_terms(terms.packed)
         rescorer.reach(asked, [terms])
         shards = np.flatnonzero(asked[0]).tolist()
         parts = [
-            candidates(self.indexes[shard], self.words[shard], query, terms.packed, count, wanted)
+            candidates(self.indexes[shard], self.words[shard], query, unpacked, count, wanted)
             for shard in shards
         ]
         stored = [self.layout.stored[shard] for shard in shards]
@@ -88,6 +98,6 @@ class Searched:
                 self.layout.numbers[places].tolist(),
                 np.concatenate([part.scores for part in parts]).tolist(),
                 np.concatenate([part.coverage for part in parts]).tolist(),
-                np.flatnonzero(np.concatenate([part.named for part in parts])).tolist(),
+                list(_places(parts)),
             ),
         )

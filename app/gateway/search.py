@@ -21,6 +21,7 @@ from app.generation.manifest import Manifest
 from app.generation.merge import Pool, merge
 from app.generation.rescoring import Rescorer
 from app.generation.routing import Probe, Router
+from app.generation.terms import for_one_shard
 from app.service.cache import MAX_CHARACTERS, Cache
 from app.service.refusal import refusal_status
 
@@ -161,7 +162,10 @@ class Searcher:
         if rescorer and wanted.probe == "auto":
             rescorer.reach(asked, terms)
         routed = clock()
-        packed = tuple(own.packed for own in terms)
+        packed = tuple(
+            for_one_shard(own.packed) if np.count_nonzero(row) == 1 else own.packed
+            for own, row in zip(terms, asked, strict=False)
+        )
         k = rescorer.wanted(wanted.k) if rescorer else wanted.k
         question = Wanted(vectors, self.manifest.id, model.fingerprint, k, packed)
         answers = await self._ask(question, asked, call)

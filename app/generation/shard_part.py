@@ -19,6 +19,7 @@ from app.generation.rows import Row, Store, ordinals, row_of
 from app.generation.shard_index import ShardIndex
 from app.generation.shard_words import ShardWords
 from app.generation.shortlist import Shortlist, by_score, candidates, shortlist
+from app.generation.terms import unpack_terms
 
 
 class Hit(NamedTuple):
@@ -145,8 +146,10 @@ class ShardPart:
         found = []
         for place, own in enumerate(terms):
             query = queries[place : place + 1]
-            those = candidates(self._index, words, query, own, depth, k)
-            found.append(self._found(shortlist(those, words, k, rescoring)))
+            unpacked = unpack_terms(own)
+            those = candidates(self._index, words, query, unpacked, depth, k)
+            short = shortlist(those, words, k, rescoring, alone=unpacked.alone)
+            found.append(self._found(short))
         return found
 
     def _found(self, short: Shortlist) -> Found:

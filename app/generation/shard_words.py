@@ -100,17 +100,21 @@ class ShardWords:
         Returns: (m,) 0 to 1; the same for a document in whichever shard it is.
         """
         mass = int(weights.sum(dtype=np.int64))
-        if not mass:
+        if not mass or not len(rows):
             return np.zeros(len(rows))
         weighed = np.zeros(BUCKETS, np.uint8)
         weighed[buckets] = weights
         counts = self._counts[rows].astype(np.int64)
         ends = np.cumsum(counts)
         # Where each row's buckets are, one after another.
-        places = np.arange(ends[-1] if len(ends) else 0)
+        places = np.arange(ends[-1])
         places += np.repeat(self._ends[rows] - ends, counts)
-        of_row = np.repeat(np.arange(len(rows)), counts)
-        shared = np.bincount(of_row, weighed[self._buckets[places]], minlength=len(rows))
+        found = weighed[self._buckets[places]]
+        if counts.all():
+            shared = np.add.reduceat(found, ends - counts, dtype=np.int64)
+        else:  # where a row has none, reduceat would give it the next one's first
+            of_row = np.repeat(np.arange(len(rows)), counts)
+            shared = np.bincount(of_row, found, minlength=len(rows))
         return np.asarray(shared / mass, np.float64)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,10 @@ from app.generation.manifest import Rescoring
 from app.generation.merge import within_reach
 from app.generation.shard_index import ShardIndex
 from app.generation.shard_words import ShardWords
-from app.generation.terms import unpack_terms
+from app.generation.terms import Unpacked
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
+class Offered(NamedTuple):
     """A candidate that may be in the answer; ``lexical`` is the coverage of the question's words.
 
     ``named``: it has a name of the question, and is a candidate for that however low its score is.
@@ -49,19 +49,19 @@ def by_score(rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Shortlist:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """All candidates of one shard, best score first: (m,) each."""
+    """All candidates of one shard, best score first: (m,) each; positions of those with a name."""
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float64]
     coverage: NDArray[np.float64]
-    named: NDArray[np.bool_]
+    named: list[int]
 
 
 def candidates(
     index: ShardIndex,
     words: ShardWords,
     query: NDArray[np.float32],
-    terms: bytes,
+    terms: Unpacked,
     k: int,
     wanted: int,
 ) -> Candidates:
@@ -75,28 +75,46 @@ def candidates(
         k: how many.
         wanted: as of ``ShardIndex.search``.
     """
-    names, buckets, weights = unpack_terms(terms)
     hits = index.search(query, k, wanted)
     real = hits.rows[0] >= 0
     rows, scores = hits.rows[0][real], hits.scores[0][real]
-    having = words.named(names) if names else rows[:0]
-    more = having[~np.isin(having, rows)]
-    if len(more):
+    having = words.named(terms.names) if terms.names else rows[:0]
+    if len(having):
+        more = having[~np.isin(having, rows)]
         more_scores = index.scores(query[0], more)
         order = np.lexsort((more, -more_scores))
         rows = np.concatenate([rows, more[order]])
         scores = np.concatenate([scores, more_scores[order]])
-    coverage = words.coverage(rows, buckets, weights)
-    return Candidates(rows, scores.astype(np.float64), coverage, np.isin(rows, having))
+        named = np.flatnonzero(np.isin(rows, having)).tolist()
+    else:
+        named = []
+    coverage = words.coverage(rows, terms.buckets, terms.weights)
+    return Candidates(rows, scores.astype(np.float64), coverage, named)
 
 
-def shortlist(found: Candidates, words: ShardWords, k: int, rescoring: Rescoring) -> Shortlist:
-    """Which candidates a gateway needs, ``k`` documents wanted in the end."""
-    keys = (found.scores + rescoring.weight * found.coverage).tolist()
-    ordinals = words.ordinals(found.rows).tolist()
-    reached = within_reach(keys, ordinals, np.flatnonzero(found.named).tolist(), k)
+def shortlist(
+    found: Candidates, words: ShardWords, k: int, rescoring: Rescoring, *, alone: bool
+) -> Shortlist:
+    """Which candidates a gateway needs, ``k`` documents wanted in the end.
+
+    Of a shard that is asked ``alone`` it needs the answer and, for the confidence, the lowest of
+    the best by score.
+    """
+    keys = found.scores + rescoring.weight * found.coverage
+    places = words.ordinals(found.rows)
+    if alone and k <= rescoring.depth:
+        order = np.lexsort((places, -keys))[:k].tolist()
+        last = min(rescoring.depth, len(keys)) - 1
+        rest = [last] if last >= 0 and last not in order else []
+        return _of(found, sorted(order), rest, places)
+    reached = within_reach(keys.tolist(), places.tolist(), found.named, k)
+    return _of(found, reached, sorted(set(range(len(keys))).difference(reached)), places)
+
+
+def _of(
+    found: Candidates, reached: list[int], rest: list[int], ordinals: NDArray[np.int64]
+) -> Shortlist:
     rows, scores = found.rows.tolist(), found.scores.tolist()
-    coverage, named = found.coverage.tolist(), found.named.tolist()
-    offered = [Offered(rows[at], scores[at], coverage[at], named[at]) for at in reached]
-    rest = sorted(set(range(len(rows))).difference(reached))
-    return Shortlist(offered, [ordinals[at] for at in rest], [scores[at] for at in rest])
+    coverage, named = found.coverage.tolist(), set(found.named)
+    offered = [Offered(rows[at], scores[at], coverage[at], at in named) for at in reached]
+    return Shortlist(offered, ordinals[rest].tolist(), [scores[at] for at in rest])

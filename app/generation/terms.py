@@ -1,12 +1,13 @@
 """A question's words as they travel from a gateway to shards: names and weighed trigrams.
 
-One byte, how many names there are; 4 bytes each; then 3 bytes for each trigram: its bucket and what
-it weighs. All little-endian.
+One byte: how many names there are, and whether no other shard is asked; 4 bytes for each name; then
+3 bytes for each trigram: its bucket and what it weighs. All little-endian.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from app.errors import ProblemError
 from app.generation.names import MAX_NAMES
 from app.generation.trigrams import trigrams
 
+_ALONE = 0x80
 _RECORD = np.dtype([("bucket", "<u2"), ("weight", "u1")])
 
 
@@ -33,12 +35,26 @@ def pack_terms(text: str, weights: NDArray[np.uint8], names: Sequence[int]) -> b
     return bytes((len(names),)) + known + records.tobytes()
 
 
-def unpack_terms(terms: bytes) -> tuple[list[int], NDArray[np.uint16], NDArray[np.uint8]]:
-    """Names, buckets and their weights."""
-    begin = 1 + 4 * terms[0]
+def for_one_shard(terms: bytes) -> bytes:
+    """The same, for the only shard that is asked: it sends the answer, and no more."""
+    return bytes((terms[0] | _ALONE,)) + terms[1:]
+
+
+class Unpacked(NamedTuple):
+    """Whether no other shard is asked, the names, and buckets of trigrams with their weights."""
+
+    alone: bool
+    names: list[int]
+    buckets: NDArray[np.uint16]
+    weights: NDArray[np.uint8]
+
+
+def unpack_terms(terms: bytes) -> Unpacked:
+    """Read what ``pack_terms`` made."""
+    begin = 1 + 4 * (terms[0] & ~_ALONE)
     known = [int.from_bytes(terms[at : at + 4], "little") for at in range(1, begin, 4)]
     records = np.frombuffer(terms, _RECORD, offset=begin)
-    return known, records["bucket"], records["weight"]
+    return Unpacked(terms[0] >= _ALONE, known, records["bucket"], records["weight"])
 
 
 def check_terms(terms: Sequence[bytes], count: int) -> None:
@@ -46,8 +62,9 @@ def check_terms(terms: Sequence[bytes], count: int) -> None:
     if len(terms) != count:
         raise ProblemError(400, "bad_terms", f"terms of {len(terms)} questions, not of {count}")
     for own in terms:
-        left = len(own) - 1 - 4 * own[0] if own else -1
-        if left < 0 or left % _RECORD.itemsize or own[0] > MAX_NAMES:
+        count = own[0] & ~_ALONE if own else 0
+        left = len(own) - 1 - 4 * count
+        if left < 0 or left % _RECORD.itemsize or count > MAX_NAMES:
             raise ProblemError(
                 400,
                 "bad_terms",

@@ -109,6 +109,10 @@ class Askfleet:
         body = json.dumps({"queries": [question], "k": K}).encode()
         return Asked("POST", "/v1/search", body, {"Content-Type": "application/json"})
 
+    def request_by_score(self, question: str) -> Asked:
+        """The same, ordered by score alone, as the peers order."""
+        return self.request(question)._replace(path="/v1/search?rescore=0")
+
     def ids(self, body: bytes) -> list[str]:
         """The ids, best first."""
         return [found["id"] for found in json.loads(body)["queries"][0]["results"]]

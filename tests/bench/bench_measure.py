@@ -101,7 +101,9 @@ class Subject:
     ) -> dict[str, object]:
         """Run the load: the next so many questions."""
         chosen = self._data.questions[self._asked : self._asked + count]
-        asked = [self.system.request(question) for question in chosen]
+        # What is checked is compared with exact search, which knows no words.
+        by_score = getattr(self.system, "request_by_score", self.system.request)
+        asked = [(by_score if keep else self.system.request)(question) for question in chosen]
         job = {
             "port": self.system.port,
             "requests": [(one.method, one.path, one.body.decode(), one.headers) for one in asked],

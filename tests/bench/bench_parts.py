@@ -20,6 +20,7 @@ from app.gateway.connections import Connections
 from app.generation.engine import Engine, open_engine
 from app.generation.manifest import Manifest
 from app.generation.merge import merge
+from app.generation.rescoring import Rescorer
 from app.generation.routing import Router
 from app.generation.shard_part import ShardPart
 from app.shard.answer import answer_body
@@ -73,7 +74,10 @@ def searching(data: Data, generation: Path) -> dict[str, float]:
     manifest = Manifest.load(generation)
     router = Router.load(generation, manifest)
     part = ShardPart.open(generation, 0)
-    vectors = open_engine(data.model).encode(data.questions[:200])
+    rescorer = Rescorer.load(generation, manifest)
+    questions = data.questions[:200]
+    terms = [rescorer.terms(question).packed for question in questions] if rescorer else []
+    vectors = open_engine(data.model).encode(questions)
     random = np.random.default_rng(3)
     ordinals = random.integers(0, len(data.ids), 2 * K).tolist()
     scores = random.random(2 * K, dtype=np.float32).tolist()
@@ -83,6 +87,10 @@ def searching(data: Data, generation: Path) -> dict[str, float]:
         "search a shard, its answer": lambda i: answer_body(
             manifest.id, 0, part.search(vectors[i % 200][None], K)
         ),
+        "the same with words": lambda i: answer_body(
+            manifest.id, 0, part.search(vectors[i % 200][None], K, terms[i % 200 :][:1])
+        ),
+        "the words of a question": lambda i: rescorer and rescorer.terms(questions[i % 200]),
         "of which documents": lambda i: part._documents.fetch(((ids + i) % part.count).tolist()),
         "merge two shards": lambda _: merge(ordinals, scores, K),
     }

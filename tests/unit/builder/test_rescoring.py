@@ -11,9 +11,12 @@ from small_generations import SmallGeneration, build_small, vectors_of
 from app.errors import BuildError
 from app.generation import canary
 from app.generation.manifest import WEIGHTS, WORDS, Rescoring
+from app.generation.merge import Pool
 from app.generation.names import names
 from app.generation.rescoring import Rescorer, Terms
+from app.generation.shard_part import ShardPart
 from app.generation.shard_words import ShardWords
+from app.generation.terms import for_one_shard
 from app.generation.trigrams import BUCKETS, folded, trigrams, weights
 from index_builder.pipeline import Settings, check_settings
 from index_builder.replay import Replay
@@ -193,3 +196,33 @@ def test_the_manifest_knows_the_size_of_every_file(built: dict[int, SmallGenerat
         for info in generation.manifest.shards:
             part = generation.directory / f"shard-{info.shard:03}"
             assert info.memory_bytes == sum(file.stat().st_size for file in part.iterdir())
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 50, 60])
+def test_a_shard_that_is_asked_alone_sends_no_more_than_the_answer(
+    built: dict[int, SmallGeneration], k: int
+) -> None:
+    """The merge of what it sends is the same, and so is what a confidence is computed from."""
+    generation = built[1]
+    rescorer = Rescorer.load(generation.directory, generation.manifest)
+    assert rescorer is not None
+    part = ShardPart.open(generation.directory, 0)
+    for question in QUESTIONS:
+        terms, query = rescorer.terms(question).packed, vectors_of([question])
+        rankings = []
+        for packed in (terms, for_one_shard(terms)):
+            [found] = part.search(query, k, [packed])
+            rows = [hit.row for hit in found.hits]
+            pool = Pool(
+                [row.ordinal for row in rows] + found.ordinals,
+                [hit.score for hit in found.hits] + found.scores,
+                [hit.lexical or 0.0 for hit in found.hits],
+                [at for at, hit in enumerate(found.hits) if hit.named],
+            )
+            ranking = rescorer.rank(pool, k)
+            ids = [rows[at].id for at in ranking.positions]
+            rankings.append((ids, ranking.margin if k > 1 else 0, ranking.least))
+        assert rankings[0] == rankings[1]
+        if k <= 50:
+            assert len(found.hits) == k
+            assert len(found.ordinals) <= 1

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.errors import ProblemError
 from app.generation.names import HELD, MAX_NAMES, Holders, Postings, names
-from app.generation.terms import check_terms, pack_terms, unpack_terms
+from app.generation.terms import check_terms, for_one_shard, pack_terms, unpack_terms
 from app.generation.trigrams import BUCKETS, folded, trigrams, weights
 
 LAST = 2**32 - 1
@@ -20,8 +20,12 @@ def test_terms_come_back_as_they_went(text: str, known: list[int]) -> None:
     text = folded(text)
     terms = pack_terms(text, WEIGHTS, known)
     check_terms([terms], 1)
-    found, buckets, weighed = unpack_terms(terms)
-    assert found == known
+    alone, found, buckets, weighed = unpack_terms(terms)
+    assert (alone, found) == (False, known)
+    marked = for_one_shard(terms)
+    check_terms([marked], 1)
+    assert unpack_terms(marked)[:2] == (True, known)
+    assert marked[1:] == terms[1:]
     assert buckets.tolist() == trigrams([text])[0].tolist()
     assert weighed.tolist() == WEIGHTS[buckets].tolist()
 
@@ -33,6 +37,7 @@ def test_terms_come_back_as_they_went(text: str, known: list[int]) -> None:
         ((b"\0", b""), "terms are a byte, at most 5 times 4"),
         ((b"\0", b"\0ab"), "and 3 bytes each"),
         ((b"\0", b"\1abc"), "terms are a byte"),
+        ((b"\0", b"\x81abc"), "terms are a byte"),
         ((b"\0", bytes((MAX_NAMES + 1,)) + b"abcd" * (MAX_NAMES + 1)), "at most 5 times"),
     ],
 )
