@@ -10,10 +10,9 @@ from typing import Any
 from flask import Response
 
 from app.config import GatewayConfig
-from app.errors import GenerationError
+from app.errors import GenerationError, ProblemError
 from app.gateway.body import (
     SearchRequest,
-    bad,
     may_remember,
     may_rescore,
     parse_process,
@@ -153,7 +152,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
         if not may_rescore(request):
             wanted = replace(wanted, rescore=False)
         if wanted.min_confidence and not searcher.tells_confidence(wanted):
-            raise bad("no_confidence", NO_CONFIDENCE, "min_confidence")
+            raise ProblemError(409, "no_confidence", NO_CONFIDENCE, field="min_confidence")
         result = await searcher.search(wanted, call, remember=may_remember(request))
         counts.count(result, least_of(wanted))
         return searcher, result, ((ASKED_HEADER, " ".join(call.asked)),)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from app.errors import ProblemError
@@ -15,6 +16,8 @@ from app.generation.text import MAX_CHARACTERS, clean
 from app.service.request import Request
 from app.wire import CANARY_HEADER
 
+T = TypeVar("T")
+
 MAX_QUERIES = 64
 # Of all questions of a request: what the smallest supported machine encodes within the default
 # deadline, whatever the language (docs/performance.md).
@@ -22,6 +25,7 @@ MAX_TOTAL = 8000
 MAX_K = 100
 DEFAULT_K = 10
 MAX_PROBE = 9999
+_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,40})?([eE][-+]?[0-9]{1,3})?")
 MAX_NAME = 100  # of a caller's own member that an error repeats, in characters
 
 
@@ -141,10 +145,8 @@ def check_probe(value: object) -> Probe:
     raise bad("bad_probe", detail, "probe")
 
 
-def check_min_confidence(value: object) -> float | None:
-    """Check ``min_confidence``, a number from 0 to 1; None stays."""
-    if value is None:
-        return None
+def check_min_confidence(value: object) -> float:
+    """Check ``min_confidence``, a number from 0 to 1."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value <= 1:  # type: ignore[operator]  # it is a number
         detail = "min_confidence must be a number from 0 to 1"
@@ -172,7 +174,7 @@ def parse_search(body: bytes) -> SearchRequest:
         queries=check_queries(value["queries"], "queries"),
         k=check_k(value.get("k", DEFAULT_K)),
         probe=check_probe(value.get("probe", "auto")),
-        min_confidence=check_min_confidence(value.get("min_confidence")),
+        min_confidence=_given(value, "min_confidence", check_min_confidence),
     )
 
 
@@ -195,7 +197,7 @@ def parse_query_string(query: bytes) -> SearchRequest:
         queries=(check_query(args["q"], "q"),),
         k=check_k(_number(k)),
         probe=check_probe(_number(probe)),
-        min_confidence=check_min_confidence(_decimal(args.get("min_confidence"))),
+        min_confidence=_given(args, "min_confidence", lambda v: check_min_confidence(_decimal(v))),
     )
 
 
@@ -243,9 +245,14 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _decimal(text: str | None) -> float | str | None:
-    """A number such as 0.9, as JSON writes it."""
-    return float(text) if text and re.fullmatch(r"\d{1,9}(\.\d{1,18})?", text, re.ASCII) else text
+def _given(members: Mapping[str, Any], name: str, check: Callable[[Any], T]) -> T | None:
+    """A member that was checked; None where it is missing."""
+    return check(members[name]) if name in members else None
+
+
+def _decimal(text: str) -> float | str:
+    """A number as JSON writes it: 0.9, 1, 9e-1."""
+    return float(text) if re.fullmatch(_JSON_NUMBER, text) else text
 
 
 def _number(text: str) -> int | str:

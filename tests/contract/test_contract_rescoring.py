@@ -135,7 +135,8 @@ FITS, FITS_NOT = "question number 7 of many", "foreigner 3"
 @pytest.mark.parametrize("k", [1, 10])
 def test_a_match_must_be_as_sure_as_is_asked(sure: LocalFleet, k: int) -> None:
     for bound in (None, 0, 0.5, 1):
-        body = {"queries": [FITS, FITS_NOT], "k": k, "probe": "all", "min_confidence": bound}
+        body = {"queries": [FITS, FITS_NOT], "k": k, "probe": "all"}
+        body |= {} if bound is None else {"min_confidence": bound}
         answer = read(sure.gateway.post("/v1/search", data=json.dumps(body)), Search)
         for query in answer.queries:
             assert len(query.results) == k, "results are told in any case"
@@ -166,12 +167,12 @@ def test_the_fleets_own_bound_is_that_of_process_too(sure: LocalFleet) -> None:
 def test_who_cannot_be_sure_says_so(fleet: LocalFleet, sure: LocalFleet) -> None:
     """A bound on an answer that nobody has judged is an error; the fleet's own is let be."""
     body = '{"queries":["a"],"min_confidence":0.5}'
-    check_problem(
-        fleet.gateway.post("/v1/search", data=body), 400, "no_confidence", "min_confidence"
-    )
-    check_problem(
-        sure.gateway.post("/v1/search?rescore=0", data=body), 400, "no_confidence", "min_confidence"
-    )
+    for asked in (
+        fleet.gateway.post("/v1/search", data=body),
+        fleet.gateway.get("/v1/search?q=a&min_confidence=5e-1"),
+        sure.gateway.post("/v1/search?rescore=0", data=body),
+    ):
+        check_problem(asked, 409, "no_confidence", "min_confidence")
     zero = fleet.gateway.post("/v1/search", data='{"queries":["a"],"min_confidence":0}')
     assert read(zero, Search).queries[0].confidence is None
     config = replace(fleet.config, min_confidence=0.9)
@@ -179,7 +180,7 @@ def test_who_cannot_be_sure_says_so(fleet: LocalFleet, sure: LocalFleet) -> None
     assert read(gateway.post("/process", data='{"instances":["a"]}'), Process).match
 
 
-@pytest.mark.parametrize("bound", ['"a"', "true", "-0.1", "1.1", "[]", '"0.5"'])
+@pytest.mark.parametrize("bound", ["null", '"a"', "true", "-0.1", "1.1", "[]", '"0.5"'])
 def test_a_bound_that_is_none_is_named(sure: LocalFleet, bound: str) -> None:
     answer = sure.gateway.post("/v1/search", data=f'{{"queries":["a"],"min_confidence":{bound}}}')
     check_problem(answer, 400, "bad_min_confidence", "min_confidence")
