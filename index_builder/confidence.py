@@ -19,6 +19,7 @@ from index_builder.searched import Candidates, Searched
 
 PRECISIONS = (0.8, 0.9, 0.95)
 FOLDS = 5
+LEAST_OF_A_KIND = 10
 # Where fewer of the labelled questions have no right document, more are made: by taking it away.
 OWN_NEGATIVES = 0.2
 
@@ -65,7 +66,9 @@ def examples(
             return searched.with_words(rescorer, terms, vector[None], depth + more, 2 + more)
 
         first, features = _first(rescorer, rows, one.question, ask(0))
-        found.append((features, first in one.right, number))
+        judged = one.judged(first)
+        if judged is not None:
+            found.append((features, judged, number))
         if made and one.right:
             left = ask(len(one.right)).without(one.right)
             if len(left.places):
@@ -93,13 +96,14 @@ def fit(known: Examples) -> Confidence:
 
     Raises: BuildError where all answers are right, or none is.
     """
-    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
     right = known.right
-    if right.all() or not right.any():
+    good, bad = int(right.sum()), int((~right).sum())
+    if min(good, bad) < LEAST_OF_A_KIND:
         raise BuildError(
-            f"--labels: {'every' if right.any() else 'no'} first result is right, so nothing can "
-            "be told apart: label questions of both kinds"
+            f"--labels: of the first results {good} are right and {bad} are not, at least "
+            f"{LEAST_OF_A_KIND} of each are needed: label more questions of the rarer kind"
         )
     model = _regression()
     guessed = cross_val_predict(
@@ -107,7 +111,7 @@ def fit(known: Examples) -> Confidence:
         known.features,
         right,
         groups=known.questions,
-        cv=GroupKFold(FOLDS),
+        cv=StratifiedGroupKFold(FOLDS),
         method="predict_proba",
     )[:, 1]
     model.fit(known.features, right)

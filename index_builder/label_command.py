@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -70,7 +71,8 @@ def _run(arguments: argparse.Namespace) -> int:
     left = [question for question in sampled if question not in labelled]
     done = len(sampled) - len(left)
     print(HELP)
-    with arguments.out.open("ab") as out:
+    with arguments.out.open("ab+") as out:
+        _end_line(out)
         for number, (question, row) in enumerate(_answered(left, replay, engine), done + 1):
             print(f"\n{number} of {len(sampled)}\n  asked  {question}\n  found  {row.text}")
             if row.answer:
@@ -87,6 +89,14 @@ def _run(arguments: argparse.Namespace) -> int:
     more = f"; build --labels needs {LEAST - total} more" if total < LEAST else ""
     print(f"\n{total} questions are labelled in {arguments.out}{more}")
     return 0
+
+
+def _end_line(out: IO[bytes]) -> None:
+    """End the last line of a file that was edited, or whose disk was full."""
+    if out.seek(0, os.SEEK_END):
+        out.seek(-1, os.SEEK_END)
+        if out.read(1) != b"\n":
+            out.write(b"\n")
 
 
 def _answered(questions: Sequence[str], replay: Replay, engine: Any) -> Iterator[tuple[str, Row]]:

@@ -35,7 +35,7 @@ from index_builder.corpus.ingest import Ingested
 from index_builder.document_rows import DocumentRows
 from index_builder.embed import embed
 from index_builder.index_kind import check_kind, choose_kind
-from index_builder.labels import read_labelled
+from index_builder.labels import Labelled, read_labelled
 from index_builder.layout import Layout, lay_out, lay_out_on
 from index_builder.progress import Progress
 from index_builder.seal import Contents, existing, seal
@@ -44,7 +44,7 @@ from index_builder.shards import build_index
 from index_builder.storage import Placed, bytes_of, choose_storage
 from index_builder.words import Words
 
-BUILDER = 10
+BUILDER = 11
 """Raised when the same inputs are to give another generation."""
 
 
@@ -124,10 +124,11 @@ def build(
     if found := existing(out, inputs_hash):
         return found, False
 
+    rows = DocumentRows(inputs.corpus.documents)
+    questions = _labelled(inputs, settings, rows, progress)
     vectors = inputs.vectors
     if vectors is None:
         vectors = embed(inputs.corpus, inputs.model, work, processes=processes, progress=progress)
-    rows = DocumentRows(inputs.corpus.documents)
     ask = _as_questions(inputs, model, vectors, rows)
     sample = _sample(inputs, vectors, ask, settings)
     progress.say("clustering")
@@ -169,7 +170,7 @@ def build(
         own = words.of_shards([info.documents for info in shards], named=named) if words else []
         shards = tuple(_weighed(unfinished, info) for info in shards)
         searched = Searched(layout, router, indexes, own, rescorer)
-        confidence = _confidence(inputs, searched, rows, progress) if inputs.labelled else None
+        confidence = _confidence(inputs, searched, rows, questions, progress)
         canaries = make_canaries(rows, ask, searched)
         canary.write(unfinished / canary.NAME, canaries)
         progress.say("sealing")
@@ -190,16 +191,30 @@ def build(
         return seal(unfinished, out, contents), True
 
 
-def _confidence(
-    inputs: Inputs, searched: Searched, rows: DocumentRows, progress: Progress
-) -> Confidence:
-    assert inputs.labelled is not None  # noqa: S101  # the caller has looked
-    if searched.rescorer is None:
+def _labelled(
+    inputs: Inputs, settings: Settings, rows: DocumentRows, progress: Progress
+) -> list[Labelled]:
+    """The labelled questions, read before anything takes long."""
+    if inputs.labelled is None:
+        return []
+    if not settings.rescore_weight:
         raise BuildError("--labels needs words: leave --rescore-weight 0 out")
-    progress.say("fitting how sure an answer is")
     questions, gone = read_labelled(inputs.labelled, rows)
     if gone:
         progress.say(f"{gone} labels name documents that the corpus lacks: left out")
+    return questions
+
+
+def _confidence(
+    inputs: Inputs,
+    searched: Searched,
+    rows: DocumentRows,
+    questions: list[Labelled],
+    progress: Progress,
+) -> Confidence | None:
+    if not questions or searched.rescorer is None:
+        return None
+    progress.say("fitting how sure an answer is")
     vectors = open_engine(inputs.model).encode([one.question for one in questions], "query")
     known = confidences.examples(searched, searched.rescorer, rows, questions, vectors)
     return confidences.fit(known)

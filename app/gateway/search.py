@@ -262,7 +262,10 @@ def _merged(
         scores += candidates.scores
     coverage = [hit.lexical or 0.0 for hit in hits]
     named = [at for at, hit in enumerate(hits) if hit.named]
-    pool = Pool(ordinals, scores, coverage, named)
+    # What the only shard asked sends beside its hits is the last of the best by score.
+    alone = len(asked) == 1 and len(offered) == 1 and wanted.k <= rescorer.rescoring.depth
+    least = next(iter(offered[0].scores), None) if alone else None
+    pool = Pool(ordinals, scores, coverage, named, least)
     ranking = rescorer.rank(pool, wanted.k)
     found = [hits[at] for at in ranking.positions]
     first = found[0].text if found else ""

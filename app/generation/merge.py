@@ -56,12 +56,14 @@ class Pool:
         coverage: how much of the question a candidate has, as many; those at the end may lack
             theirs where they cannot be among the best (``within_reach``).
         named: positions of those that are ordered with the best, however low their score is.
+        least: the lowest score among the best by score, where the only shard asked has told it.
     """
 
     ordinals: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     coverage: list[float] = field(default_factory=list)
     named: list[int] = field(default_factory=list)
+    least: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ def merge_rescored(pool: Pool, k: int, rescoring: Rescoring) -> Ranking:
     best = merge(ordinals, scores, max(k, rescoring.depth))
     head = [at for at in best[: rescoring.depth] if at < len(coverage)]
     tail = best[rescoring.depth :]
-    least = scores[best[: rescoring.depth][-1]] if best else 0.0
+    least = pool.least
+    if least is None:
+        least = scores[best[: rescoring.depth][-1]] if best else 0.0
     if pool.named:
         known = {ordinals[at] for at in head}
         for at in pool.named:

@@ -105,8 +105,7 @@ def shortlist(
     if alone and k <= rescoring.depth:
         order = np.lexsort((places, -keys))[:k].tolist()
         last = min(rescoring.depth, len(keys)) - 1
-        rest = [last] if last >= 0 and last not in order else []
-        return _of(found, sorted(order), rest, places)
+        return _of(found, sorted(order), [last] if last >= 0 else [], places)
     reached = within_reach(keys.tolist(), places.tolist(), found.named, k)
     return _of(found, reached, sorted(set(range(len(keys))).difference(reached)), places)
 

@@ -119,7 +119,7 @@ def sure(tmp_path_factory: pytest.TempPathFactory) -> LocalFleet:
     texts = [f"question number {number} of many" for number in range(120)]
     labels = [
         *({"question": text, "id": f"d{at:04}", "same": True} for at, text in enumerate(texts)),
-        *({"question": f"stranger {at}", "id": "d0000", "same": False} for at in range(40)),
+        *({"question": f"stranger {at}", "id": "", "same": False} for at in range(40)),
     ]
     told = root / "labels.jsonl"
     told.write_text("".join(json.dumps(label) + "\n" for label in labels))

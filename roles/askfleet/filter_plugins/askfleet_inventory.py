@@ -9,7 +9,7 @@ from typing import Any
 
 GROUPS = ("edge", "gateways", "encoders", "shards")
 MONITORING = "monitoring"  # may be empty, or missing
-FLEET_WIDE = ("askfleet_shard_count", "askfleet_internal_tls")
+FLEET_WIDE = ("askfleet_shard_count", "askfleet_internal_tls", "askfleet_min_confidence")
 NEAR_SHARDS = (
     "shard",
     "shard_id",
@@ -110,6 +110,13 @@ def _nearest_own_part(name: str, contract: Iterable[str]) -> list[str]:
     return [parts[part] for part in near]
 
 
+def _is_share(value: Any) -> bool:
+    try:
+        return not isinstance(value, bool) and 0 <= float(value) <= 1
+    except (TypeError, ValueError):
+        return False
+
+
 def _types(variables: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, spec in specs.items():
         if name not in variables:
@@ -126,6 +133,9 @@ def _types(variables: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]])
             if number < least or (most is not None and number > most):
                 told = f"{least}..{most or '…'}; the default is {spec['default']}"
                 yield f"{name}: {number} is outside {told}"
+        elif spec["type"] == "float":  # there is one, and it is a share
+            if not _is_share(value):
+                yield f"{name}: {value!r} is not a number from 0 to 1; write e.g. {name}: 0.6"
         elif spec["type"] == "bool":
             if str(value).lower() not in SWITCHES:
                 yield f"{name}: {value!r} is neither true nor false"

@@ -16,13 +16,13 @@ from index_builder.cli import main
 from index_builder.confidence import Examples, fit
 from index_builder.corpus.ingest import ingest_documents
 from index_builder.document_rows import DocumentRows
-from index_builder.labels import read_labelled
+from index_builder.labels import Labelled, read_labelled
 from index_builder.replay import Replay
 
 TEXTS = tuple(f"how do I reset the {word} of {n}?" for n in range(60) for word in ("mail", "bank"))
 # 120 questions are documents, so their first result is right; 40 are of nothing.
 QUESTIONS = [*((text, f"d{at:04}", True) for at, text in enumerate(TEXTS))]
-NOTHING = [(f"stranger {n}", "d0000", False) for n in range(40)]
+NOTHING = [(f"stranger {n}", "", False) for n in range(40)]
 
 
 def written(path: Path, labels: list[tuple[str, str, bool]]) -> Path:
@@ -93,11 +93,11 @@ def test_labels_need_words(tmp_path: Path) -> None:
         build_with(tmp_path, QUESTIONS, rescore_weight=0.0)
 
 
-@pytest.mark.parametrize("right", [True, False])
-def test_labels_of_one_kind_are_refused(right: bool) -> None:
-    count = 120
-    known = Examples(np.zeros((count, 5)), np.full(count, right), np.arange(count))
-    with pytest.raises(BuildError, match=f"{'every' if right else 'no'} first result is right"):
+@pytest.mark.parametrize("right", [0, 1, 9, 111, 120])
+def test_labels_of_one_kind_are_refused(right: int) -> None:
+    known = Examples(np.zeros((120, 5)), np.arange(120) < right, np.arange(120))
+    message = f"{right} are right and {120 - right} are not, at least 10 of each"
+    with pytest.raises(BuildError, match=message):
         fit(known)
 
 
@@ -118,9 +118,23 @@ def test_lines_of_one_question_go_together(rows: DocumentRows, tmp_path: Path) -
     assert by_question["how do I reset the mail of 0?"] == (0, 7)
     assert by_question["nothing"] == ()
     assert by_question["half gone"] == (3,)
-    assert by_question["never was"] == ()
+    assert "never was" not in by_question, "what was judged has gone"
     assert "gone" not in by_question, "who knows what is right for it now"
     assert gone == 3
+
+
+def test_only_what_was_judged_counts() -> None:
+    known, asked = Labelled("a", (1, 2), (3,)), Labelled("b", (), (3,))
+    assert [known.judged(place) for place in (1, 3, 4)] == [True, False, False]
+    assert [asked.judged(place) for place in (3, 4)] == [False, None]
+    assert Labelled("c", (), (), nothing=True).judged(4) is False
+
+
+def test_the_last_label_of_a_pair_counts(rows: DocumentRows, tmp_path: Path) -> None:
+    labels = [*QUESTIONS, (TEXTS[0], "d0000", False), (TEXTS[1], "", False)]
+    found, _ = read_labelled(written(tmp_path / "labels.jsonl", labels), rows)
+    assert (found[0].right, found[0].wrong) == ((), (0,))
+    assert (found[1].right, found[1].nothing) == ((1,), False), "it says itself what fits"
 
 
 def test_too_few_are_refused(rows: DocumentRows, tmp_path: Path) -> None:
@@ -189,6 +203,14 @@ def test_answers_are_kept_one_by_one_and_gone_on_with(
     assert every[:2] == first
     assert {one["question"] for one in every} == set(TEXTS[:8])
     assert "3 of 8" in capsys.readouterr().out
+
+
+def test_a_file_without_its_last_newline_is_gone_on_with(
+    labelled: SmallGeneration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out.jsonl").write_text('{"question":"x","id":"d0000","same":true}')
+    assert label(labelled, tmp_path, "y\n", monkeypatch) == 0
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
 
 
 def test_input_that_ends_stops_it(
