@@ -66,6 +66,17 @@ def test_a_good_inventory_has_no_errors(specs: Any) -> None:
         ({"gateway_1": {"askfleet_processes": 65}}, ["askfleet_processes", "65", "0..64"]),
         ({"gateway_1": {"askfleet_processes": -1}}, ["askfleet_processes", "-1", "0..64"]),
         ({"gateway_1": {"askfleet_processes": "many"}}, ["askfleet_processes", "whole number"]),
+        ({"gateway_1": {"askfleet_min_confidence": 60}}, ["min_confidence", "from 0 to 1"]),
+        ({"gateway_1": {"askfleet_min_confidence": "abc"}}, ["min_confidence", "from 0 to 1"]),
+        ({"gateway_1": {"askfleet_min_confidence": -0.1}}, ["min_confidence", "from 0 to 1"]),
+        ({"gateway_1": {"askfleet_min_confidence": True}}, ["min_confidence", "from 0 to 1"]),
+        (
+            {
+                "gateway_1": {"askfleet_min_confidence": 0.6},
+                "gateway_2": {"askfleet_min_confidence": 0.7},
+            },
+            ["askfleet_min_confidence: differs"],
+        ),
         ({"gateway_1": {"askfleet_threads": 0}}, ["askfleet_threads", "0 is outside 1..…"]),
         ({"shard_b": {"shard": 3}}, ["shard-b", "shard: unknown", "`shards`"]),
         ({"shard_b": {"Shards": [3]}}, ["shard-b", "Shards: unknown", "`shards`"]),
@@ -129,6 +140,14 @@ def test_a_mistake_names_host_and_variable(
 ) -> None:
     errors = judge(specs, **changes)
     assert any(all(word in error for word in words) for error in errors), errors
+
+
+@pytest.mark.parametrize("bound", [0, 0.6, 1, "0.6"])
+def test_a_bound_of_confidence_may_be_any_share(specs: Any, bound: Any) -> None:
+    own = {"askfleet_min_confidence": bound}
+    hosts = ("edge_1", "gateway_1", "gateway_2")
+    found = judge(specs, **dict.fromkeys(hosts, own))
+    assert [error for error in found if "min_confidence" in error] == []
 
 
 @pytest.mark.parametrize("group", sorted(GROUPS))
