@@ -86,6 +86,10 @@ else
 	$(BIN)/python -m index_builder evaluate --corpus $(CORPUS) --queries $(QUERIES) --qrels $(QRELS) --model $(MODEL) --out var/eval --index exact
 endif
 
+.PHONY: eval-filters
+eval-filters: .venv/complete var/demo/model $(DEMO) ## filtered answers against exact search among what passes, on the demo corpus
+	$(BIN)/python tests/bench/quality_filters.py $(DEMO) --model $(MODEL) --out var/eval/filters
+
 var/bench/venv/complete: tests/bench/requirements.txt | .venv/complete
 	$(PYTHON) -m venv var/bench/venv
 	var/bench/venv/bin/pip install --quiet --disable-pip-version-check --constraint requirements-controller.txt --requirement tests/bench/requirements.txt

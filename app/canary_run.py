@@ -60,10 +60,13 @@ def _ask(session: requests.Session, url: str, manifest: Manifest, one: Canary, l
     def fail(reason: str) -> GenerationError:
         return GenerationError(f"canary {one.question!r} through {url}: {reason}")
 
+    asked: dict[str, object] = {"queries": [one.question], "k": max(len(one.ids), 1)}
+    if one.filter:
+        asked["filter"] = msgspec.Raw(one.filter.encode())
     try:
         response = session.post(
             f"{url}/v1/search{by_score}",
-            data=msgspec.json.encode({"queries": [one.question], "k": max(len(one.ids), 1)}),
+            data=msgspec.json.encode(asked),
             timeout=left,
         )
     except requests.RequestException as error:

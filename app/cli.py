@@ -14,8 +14,10 @@ from pathlib import Path
 from app import __version__
 from app.canary_run import run_canaries
 from app.errors import AskfleetError
+from app.generation.filtering import Filtering
 from app.generation.manifest import Manifest
 from app.generation.model import Model
+from app.generation.rescoring import Rescorer
 from app.generation.routing import Router
 from app.generation.shard_part import ShardPart
 
@@ -71,6 +73,8 @@ def _verify(arguments: argparse.Namespace) -> str:
         ShardPart.open(arguments.directory, shard).self_query()
     if arguments.routing:
         Router.load(arguments.directory, manifest)
+        Rescorer.load(arguments.directory, manifest)
+        Filtering.load(arguments.directory, manifest)
     return f"generation {manifest.id} is whole"
 
 

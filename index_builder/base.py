@@ -121,7 +121,7 @@ class Base:
         return by_number[np.searchsorted(wanted, rows)]
 
     def index(
-        self, shard: int, vectors: NDArray[np.float32], wanted: str
+        self, shard: int, vectors: NDArray[np.float32], wanted: str, *, filtered: bool = False
     ) -> tuple[str, Any | None]:
         """The kind of index for a shard that is to hold ``vectors`` (n, dim), and the base's own.
 
@@ -133,14 +133,13 @@ class Base:
         info = self.manifest.shards[shard]
         held, (count, dim) = info.index_kind, vectors.shape
         if wanted == "auto" and info.documents:
-            rules = [
-                rule
-                for rule in ("auto", "before")
-                if same_family(held, kind_by_size(info.documents, dim, rule))
-            ]
-            if not rules or any(same_family(held, kind_by_size(count, dim, r)) for r in rules):
+            rules = _rules(held, info.documents, dim, (False, True))
+            # What takes filters serves without them, too.
+            if not rules or rules & _rules(
+                held, count, dim, (True,) if filtered else (False, True)
+            ):
                 wanted = held
-        kind = choose_kind(vectors, wanted)
+        kind = choose_kind(vectors, wanted, filtered=filtered)
         if kind != held and not (wanted == "lean" and same_family(kind, held)):
             return kind, None
         index = faiss.read_index(str(self._directory / shard_dir(shard) / shard_index.NAME))
@@ -149,6 +148,16 @@ class Base:
 
     def _rows(self, shard: int) -> Iterator[Row]:
         return everything(open_store(self._directory, self.manifest, shard))
+
+
+def _rules(held: str, count: int, dim: int, filtered: tuple[bool, ...]) -> set[str]:
+    """The rules that choose such an index for ``count`` documents, with filters or without."""
+    return {
+        rule
+        for rule in ("auto", "before")
+        for one in filtered
+        if same_family(held, kind_by_size(count, dim, rule, filtered=one))
+    }
 
 
 def _over_mean(loads: NDArray[Any]) -> NDArray[np.float64]:

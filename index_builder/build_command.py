@@ -19,6 +19,7 @@ from index_builder.corpus.reading import Reading
 from index_builder.course_input import read_course_input
 from index_builder.document_rows import DocumentRows
 from index_builder.evaluate import chosen_row
+from index_builder.filterable import wanted_fields
 from index_builder.pipeline import Inputs, Settings, build, check_settings
 from index_builder.progress import Progress
 
@@ -126,6 +127,13 @@ def add_build(commands: Any) -> None:
         "that they have; 0 orders by score alone (default 0.2)",
     )
     shape.add_argument(
+        "--filterable",
+        default="",
+        metavar="FIELDS",
+        help="metadata fields that a search may filter by, such as set,lang,year:number; kinds are "
+        "keyword, number and boolean (default: as the values are)",
+    )
+    shape.add_argument(
         "--sample", type=int, default=2000, metavar="N", help="questions to measure with"
     )
     shape.add_argument("--seed", type=int, default=1)
@@ -149,6 +157,7 @@ def _run(arguments: argparse.Namespace) -> int:
         recall_at_1=arguments.recall_at_1,
         recall_at_10=arguments.recall_at_10,
         rescore_weight=arguments.rescore_weight,
+        filterable=wanted_fields(arguments.filterable) if arguments.filterable else (),
         sample=arguments.sample,
         seed=arguments.seed,
     )
@@ -252,6 +261,14 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
             f"  confidence {row.min_confidence:.2f} or more is right in {row.precision:.0%}, and "
             f"lets {row.answered:.0%} of the right answers pass ({confidence.labels} labels)"
             for row in confidence.table
+        ]
+    if filters := manifest.routing.filters:
+        fields = ", ".join(f"{field.name} ({field.kind})" for field in filters.fields)
+        lines.append(f"  filters    {fields}")
+        lines += [
+            f"  filter     {row.filter}: {row.documents:,} documents, asks {row.fan_out:.2f} "
+            f"shards, recall@1 {row.recall_at_1:.4f}, recall@10 {row.recall_at_10:.4f}"
+            for row in filters.table
         ]
     lines += [f"  corpus     {line}" for line in assumed]
     lines += [

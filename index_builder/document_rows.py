@@ -50,6 +50,13 @@ class DocumentRows:
                 found = dict(_selected(connection, query, wanted))
                 yield [found[place] for place in wanted]
 
+    def metadata(self) -> Iterator[tuple[str, bytes]]:
+        """Id and metadata, as JSON, of every document, in the order of the corpus."""
+        query = "SELECT id, metadata FROM documents ORDER BY ordinal"
+        with closing(sqlite3.connect(self._uri, uri=True)) as connection:
+            for name, raw in connection.execute(query):
+                yield name, (raw or "null").encode()
+
     def places(self, held: Iterable[tuple[str, int]]) -> Iterator[tuple[int, int]]:
         """Of ids, each with a number, the places in the corpus of those it has, and the numbers."""
         query, left = "SELECT id, ordinal FROM documents WHERE id IN", iter(held)

@@ -23,6 +23,7 @@ _KIND = re.compile(
     r"(?:,(?:RFlat|Refine\((?:Flat|SQ(?:4|6|8|fp16))\)))?",
     re.ASCII,
 )
+_LISTS = re.compile(r"IVF\d\d+")  # one list is another family
 FAMILIES = (
     "Flat, PQ…, PQ…x4fs, SQ4, SQ6, SQ8, SQfp16 or HNSW…, with IVF…, before and "
     ",RFlat or ,Refine(SQ…) behind"
@@ -65,36 +66,40 @@ def check_kind(wanted: str, dim: int | None = None) -> None:
             ) from error
 
 
-def choose_kind(vectors: NDArray[np.float32], wanted: str) -> str:
+def choose_kind(vectors: NDArray[np.float32], wanted: str, *, filtered: bool = False) -> str:
     """The FAISS factory string for the shard that holds ``vectors`` (n, dim).
 
-    ``wanted`` is auto, lean, exact, or a factory string that ``check_kind`` has passed. A shard
-    with fewer distinct vectors than its index needs for training is as a small one; empty, Flat.
+    ``filtered``: whether searches may have filters. ``wanted`` is auto, lean, exact, or a factory
+    string that ``check_kind`` has passed. A shard with fewer distinct vectors than its index needs
+    for training is as a small one; empty, Flat.
     """
     count, dim = vectors.shape
     small = FLAT
     if wanted in BY_SIZE:
-        kind = kind_by_size(count, dim, wanted)
+        kind = kind_by_size(count, dim, wanted, filtered=filtered)
         small = RULES[wanted][0] if count else FLAT
     else:
         kind = FLAT if wanted == "exact" else wanted
     return kind if distinct(vectors, training(kind)) else small
 
 
-def kind_by_size(count: int, dim: int, rule: str = "auto") -> str:
-    """What a rule of RULES means for ``count`` vectors that differ enough."""
+def kind_by_size(count: int, dim: int, rule: str = "auto", *, filtered: bool = False) -> str:
+    """What a rule of RULES means for ``count`` vectors that differ enough.
+
+    FastScan takes filters in lists only: one list of all costs 8 bytes a row more (decision 44).
+    """
     small, refined = RULES[rule]
     if count <= FLAT_LIMIT or dim % 4:
         return small
     codes = f"PQ{dim // 4}x4fs,{refined}"
     if count <= IVF_LIMIT:
-        return codes
+        return f"IVF1,{codes}" if filtered else codes
     return f"IVF{int(4 * count**0.5)},{codes}"
 
 
 def same_family(one: str, other: str) -> bool:
     """Whether two kinds differ in numbers at most, as IVF lists do when a shard grows."""
-    return re.sub(r"IVF\d+", "IVF", one) == re.sub(r"IVF\d+", "IVF", other)
+    return _LISTS.sub("IVF", one) == _LISTS.sub("IVF", other)
 
 
 def training(kind: str) -> int:

@@ -33,6 +33,7 @@ class Layout:
         cluster_shard: (clusters,) int32, the shard of each cluster.
         stored: per shard the places it stores, own documents and border copies, in row order.
         numbers: (n,) int64, the ordinal of each document; without a base its place.
+        clusters: (n,) int32, the cluster of each document.
         storage: what other amounts of copies would have cost, where they were measured.
     """
 
@@ -40,6 +41,7 @@ class Layout:
     cluster_shard: NDArray[np.int32]
     stored: list[NDArray[np.int64]]
     numbers: NDArray[np.int64]
+    clusters: NDArray[np.int32]
     storage: tuple[StorageRow, ...] = ()
 
     def ordinals(self, shard: int) -> NDArray[np.int64]:
@@ -79,6 +81,7 @@ def lay_out(
         cluster_shard,
         [np.sort(own) for own in stored],
         np.arange(len(vectors)),
+        clusters.labels,
         measured,
     )
 
@@ -100,6 +103,7 @@ def lay_out_on(
         base.cluster_shard,
         [base.arrange(shard, own, numbers) for shard, own in enumerate(stored)],
         numbers,
+        clusters.labels,
         measured,
     )
 

@@ -34,6 +34,9 @@ from index_builder.canaries import make_canaries
 from index_builder.corpus.ingest import Ingested
 from index_builder.document_rows import DocumentRows
 from index_builder.embed import embed
+from index_builder.filter_routing import choose_filters
+from index_builder.filterable import Filterable, Kind
+from index_builder.filtered import Filtered, filtered_canaries
 from index_builder.index_kind import check_kind, choose_kind
 from index_builder.labels import Labelled, read_labelled
 from index_builder.layout import Layout, lay_out, lay_out_on
@@ -62,6 +65,7 @@ class Settings:
         recall_at_1: target against exact search.
         recall_at_10: target against exact search.
         rescore_weight: of the words of a question beside its score; 0 orders by score alone.
+        filterable: metadata fields that a search may filter by (``filterable.wanted_fields``).
         sample: questions to measure with.
         seed: of everything random.
     """
@@ -73,6 +77,7 @@ class Settings:
     recall_at_1: float = 0.995
     recall_at_10: float = 0.987
     rescore_weight: float = 0.2
+    filterable: tuple[tuple[str, Kind | None], ...] = ()
     sample: int = 2000
     seed: int = 1
 
@@ -126,6 +131,9 @@ def build(
 
     rows = DocumentRows(inputs.corpus.documents)
     questions = _labelled(inputs, settings, rows, progress)
+    filterable = None
+    if settings.filterable:
+        filterable = Filterable.read(settings.filterable, rows.metadata())
     vectors = inputs.vectors
     if vectors is None:
         vectors = embed(inputs.corpus, inputs.model, work, processes=processes, progress=progress)
@@ -138,7 +146,9 @@ def build(
         (unfinished / "routing").mkdir()
         weight = settings.rescore_weight
         words = Words(unfinished, len(vectors), weight) if weight else None
-        shards = _write_shards(unfinished, vectors, layout, rows, settings, base, words, progress)
+        shards = _write_shards(
+            unfinished, vectors, layout, rows, settings, base, words, filterable, progress
+        )
         indexes = [
             ShardIndex.load(
                 unfinished / shard_dir(info.shard) / shard_index.NAME,
@@ -163,6 +173,13 @@ def build(
             routing.neighbours,
             routing.threshold,
         )
+        filters = None
+        if filterable is not None:
+            progress.say("measuring recall under filters")
+            filterable.write_routing(unfinished, layout.clusters, len(layout.centroids))
+            filters = choose_filters(
+                filterable, vectors, layout, sample, settings.targets, settings.seed
+            )
         np.save(unfinished / CENTROIDS, layout.centroids, allow_pickle=False)
         np.save(unfinished / CLUSTER_SHARD, layout.cluster_shard, allow_pickle=False)
         named = all(index.scores_rows for index in indexes)
@@ -172,6 +189,9 @@ def build(
         searched = Searched(layout, router, indexes, own, rescorer)
         confidence = _confidence(inputs, searched, rows, questions, progress)
         canaries = make_canaries(rows, ask, searched)
+        if filters is not None:
+            filtered = Filtered.read(unfinished, filters, searched, shards)
+            canaries += filtered_canaries(rows, ask, filtered)
         canary.write(unfinished / canary.NAME, canaries)
         progress.say("sealing")
         contents = Contents(
@@ -185,6 +205,7 @@ def build(
                 storage=layout.storage,
                 rescoring=rescorer.rescoring if rescorer else None,
                 confidence=confidence,
+                filters=filters,
             ),
             canaries=len(canaries),
         )
@@ -269,6 +290,7 @@ def _write_shards(
     settings: Settings,
     base: Base | None,
     words: Words | None,
+    filterable: Filterable | None,
     progress: Progress,
 ) -> tuple[ShardInfo, ...]:
     infos = []
@@ -279,14 +301,17 @@ def _write_shards(
             part.mkdir()
             stream = rows.stream(places, layout.ordinals(shard))
             own = vectors[places]
+            filtered = filterable is not None
             if base is None:
-                kind, trained = choose_kind(own, settings.index), None
+                kind, trained = choose_kind(own, settings.index, filtered=filtered), None
             else:
-                kind, trained = base.index(shard, own, settings.index)
+                kind, trained = base.index(shard, own, settings.index, filtered=filtered)
             documents.write(part / STORES[SCHEMA], stream)
             if words is not None:
                 words.write(part, places, layout.ordinals(shard), rows.texts(places))
-            built = build_index(own, kind, settings.seed, trained)
+            if filterable is not None:
+                filterable.write_shard(part, places)
+            built = build_index(own, kind, settings.seed, trained, filtered=filtered)
             shard_index.write_index(built.index, part / shard_index.NAME)
             infos.append(
                 ShardInfo(
@@ -334,7 +359,10 @@ def _sample(
 def _inputs_hash(inputs: Inputs, settings: Settings, fingerprint: str, base: Base | None) -> str:
     digest = hashlib.sha256()
     parts = [str(BUILDER), inputs.corpus.digest, fingerprint, *inputs.questions]
-    parts.append(msgspec.json.encode(asdict(settings)).decode())
+    shape = asdict(settings)
+    if not settings.filterable:  # as before there was such a setting
+        del shape["filterable"]
+    parts.append(msgspec.json.encode(shape).decode())
     if inputs.labelled is not None:
         parts.append(f"labels {sha256_of(inputs.labelled)}")
     if base is not None:

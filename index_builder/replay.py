@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from app.generation.filtering import Filtering
+from app.generation.filters import filter_text
 from app.generation.manifest import Manifest
 from app.generation.merge import Pool, merge
 from app.generation.rescoring import Rescorer
@@ -38,34 +40,46 @@ class Replay:
         self.manifest = Manifest.load(directory)
         self._router = Router.load(directory, self.manifest)
         self._rescorer = Rescorer.load(directory, self.manifest)
+        self._filtering = Filtering.load(directory, self.manifest)
         self._parts = [
             ShardPart.open(directory, shard) for shard in range(len(self.manifest.shards))
         ]
 
     def search(
-        self, queries: NDArray[np.float32], k: int, probe: Probe, texts: Sequence[str] = ()
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        probe: Probe,
+        texts: Sequence[str] = (),
+        wanted: Mapping[str, object] | None = None,
     ) -> Replayed:
         """Answer questions (n, dim) through routing, shards and merge.
 
         With their ``texts`` as a gateway does by default; without them as with ``rescore=0``.
+        ``wanted`` is a filter.
+
+        Raises: ProblemError 400 where the generation has no field that a filter names.
         """
+        passing = filter_text(wanted) if wanted else ""
+        passed = self._filtering.passed(passing) if passing and self._filtering else None
         rescorer = self._rescorer if texts else None
         terms = list(map(rescorer.terms, texts)) if rescorer else []
-        asked = self._router.probe(queries, probe)
+        asked = self._router.probe(queries, probe, passed)
         if rescorer and probe == "auto":
-            rescorer.reach(asked, terms)
-        wanted = rescorer.wanted(k) if rescorer else k
+            rescorer.reach(asked, terms, self._router.holding(passed))
+        needed = rescorer.wanted(k) if rescorer else k
         found: list[list[Found]] = [[] for _ in queries]
         for shard, part in enumerate(self._parts):
             places = np.flatnonzero(asked[:, shard])
             own = [terms[place].packed for place in places] if terms else ()
-            for place, one in zip(places, part.search(queries[places], wanted, own), strict=True):
+            answers = part.search(queries[places], needed, own, part.passing(passing))
+            for place, one in zip(places, answers, strict=True):
                 found[place].append(one)
-        answers = [
+        merged = [
             _merged(offered, k, rescorer, texts[place] if texts else "")
             for place, offered in enumerate(found)
         ]
-        hits, confidence = [one for one, _ in answers], [sure for _, sure in answers]
+        hits, confidence = [one for one, _ in merged], [sure for _, sure in merged]
         return Replayed(hits, confidence, float(asked.sum(axis=1).mean()))
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from app.errors import GenerationError
 from app.generation import files
+from app.generation.filtering import Filtering
 from app.generation.manifest import (
     NAME,
     SCHEMA,
@@ -19,6 +20,7 @@ from app.generation.manifest import (
     ShardInfo,
     content_hash_of,
 )
+from app.generation.rescoring import Rescorer
 from app.generation.routing import Router
 from app.generation.shard_part import ShardPart
 
@@ -76,6 +78,8 @@ def check_sealed(directory: Path) -> Manifest:
     """Open every part as a service would; raises GenerationError naming what is wrong."""
     manifest = Manifest.load(directory)
     Router.load(directory, manifest)
+    Rescorer.load(directory, manifest)
+    Filtering.load(directory, manifest)
     for shard in range(len(manifest.shards)):
         ShardPart.open(directory, shard).self_query()
     return manifest

@@ -84,7 +84,7 @@ class Searched:
         ``wanted`` of them in the end, as of ``ShardIndex.search``.
         """
         asked, unpacked = self.router.probe(query), unpack_terms(terms.packed)
-        rescorer.reach(asked, [terms])
+        rescorer.reach(asked, [terms], self.router.holding())
         shards = np.flatnonzero(asked[0]).tolist()
         parts = [
             candidates(self.indexes[shard], self.words[shard], query, unpacked, count, wanted)

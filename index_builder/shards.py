@@ -9,7 +9,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import BuildError
+from app.errors import BuildError, GenerationError
+from app.generation.passing import Passing
 from app.generation.shard_index import ShardIndex
 from index_builder.index_kind import FLAT, reason
 
@@ -35,7 +36,12 @@ class BuiltIndex:
 
 
 def build_index(
-    vectors: NDArray[np.float32], kind: str, seed: int, trained: Any | None = None
+    vectors: NDArray[np.float32],
+    kind: str,
+    seed: int,
+    trained: Any | None = None,
+    *,
+    filtered: bool = False,
 ) -> BuiltIndex:
     """Train, fill and tune an index over unit vectors (n, dim); row i is vector i.
 
@@ -44,11 +50,14 @@ def build_index(
         kind: a FAISS factory string, see ``index_kind.choose_kind``.
         seed: of the samples for training and tuning.
         trained: an empty index of that kind to fill, instead of training one.
+        filtered: whether searches may have filters.
 
-    Raises: BuildError when FAISS refuses the kind, or to train or fill it.
+    Raises: BuildError when FAISS refuses the kind, or to train or fill it, or to filter by it.
     """
     try:
         index = _filled(vectors, kind, seed, trained)
+        if filtered and len(vectors):
+            _check_filters(index, vectors, kind)
         if kind == FLAT:
             return BuiltIndex(index, kind, 1.0, exact=True)
         return BuiltIndex(index, kind, _tune(index, vectors, seed), exact=False)
@@ -56,6 +65,18 @@ def build_index(
         raise BuildError(
             f"FAISS cannot build index {kind!r} over {len(vectors):,} vectors ({reason(error)}): "
             "use --index auto"
+        ) from error
+
+
+def _check_filters(index: Any, vectors: NDArray[np.float32], kind: str) -> None:
+    """Raises BuildError where FAISS cannot search only some rows of such an index."""
+    try:
+        everything = Passing(np.ones(len(vectors), np.bool_))
+        ShardIndex(index).search(vectors[:1], 1, passing=everything)
+    except GenerationError as error:
+        raise BuildError(
+            f"an index {kind!r} takes no filters: use --index auto, lean or exact, put IVF1, "
+            "before it, or leave --filterable out"
         ) from error
 
 

@@ -27,6 +27,7 @@ from app.gateway.metrics import GatewayMetrics, Links
 from app.gateway.pools import CONNECT_SECONDS
 from app.gateway.search import Backend, Searcher, SearchResult, result_json
 from app.gateway.upstream import Fleet, Upstream
+from app.generation.filtering import Filtering
 from app.generation.manifest import Manifest
 from app.generation.rescoring import Rescorer
 from app.generation.routing import Router
@@ -66,7 +67,11 @@ def load_searcher(directory: Path, config: GatewayConfig, backend: Backend) -> S
         )
     manifest.verify(directory, (), routing=True)
     searcher = Searcher(
-        manifest, Router.load(directory, manifest), backend, Rescorer.load(directory, manifest)
+        manifest,
+        Router.load(directory, manifest),
+        backend,
+        Rescorer.load(directory, manifest),
+        Filtering.load(directory, manifest),
     )
     searcher.self_query()
     return searcher
@@ -191,6 +196,12 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
     async def search_by_url(request: Request) -> Answer:
         return await search_answer(request, parse_query_string(request.query))
 
+    async def filters(request: Request) -> Answer:
+        searcher = await chosen(request)
+        filtering = searcher.filtering
+        fields = filtering.fields() if filtering else []
+        return json_answer({"generation": searcher.manifest.id, "fields": fields})
+
     @app.get("/openapi.json")
     def openapi() -> Response:
         return Response(document, content_type=JSON)
@@ -199,5 +210,6 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
     routes = {
         "/process": {"POST": process},
         "/v1/search": {"POST": search, "GET": search_by_url},
+        "/v1/filters": {"GET": filters},
     }
     return Application(app, routes, let_in)

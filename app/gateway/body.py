@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from app.errors import ProblemError
+from app.generation.filters import filter_text
 from app.generation.routing import Probe
 from app.generation.text import MAX_CHARACTERS, clean
 from app.service.request import Request
@@ -35,6 +36,7 @@ class SearchRequest:
 
     ``rescore``: whether words may order the answers too, where the generation has them.
     ``min_confidence``: how sure an answer must be, 0 to 1; None for the fleet's own default.
+    ``filter``: what documents must pass (``filters.filter_text``); "" for all.
     """
 
     queries: tuple[str, ...]
@@ -42,6 +44,7 @@ class SearchRequest:
     probe: Probe = "auto"
     rescore: bool = True
     min_confidence: float | None = None
+    filter: str = ""
 
 
 def bad(code: str, detail: str, field: str | None = None, status: int = 400) -> ProblemError:
@@ -154,6 +157,14 @@ def check_min_confidence(value: object) -> float:
     return float(value)  # type: ignore[arg-type]  # as above
 
 
+def check_filter(value: object) -> str:
+    """Check ``filter``, an object; its fields are those of a generation, which checks them."""
+    if not isinstance(value, dict):
+        detail = 'filter must be an object, such as {"set": "faq", "year": {"gte": 2020}}'
+        raise bad("bad_filter", detail, "filter")
+    return filter_text(value) if value else ""
+
+
 def parse_process(body: bytes) -> SearchRequest:
     """The body of POST /process: ``{"instances": ["…", …]}``."""
     value = parse_object(body)
@@ -166,8 +177,8 @@ def parse_search(body: bytes) -> SearchRequest:
     """The body of POST /v1/search: ``{"queries": […], "k": 10, "probe": "auto", …}``."""
     value = parse_object(body)
     for name in value:
-        if name not in {"queries", "k", "probe", "min_confidence"}:
-            raise _unknown(name, "queries, k, probe, min_confidence")
+        if name not in {"queries", "k", "probe", "min_confidence", "filter"}:
+            raise _unknown(name, "queries, k, probe, min_confidence, filter")
     if "queries" not in value:
         raise bad("missing_field", "queries is missing: a list of questions", "queries")
     return SearchRequest(
@@ -175,6 +186,7 @@ def parse_search(body: bytes) -> SearchRequest:
         k=check_k(value.get("k", DEFAULT_K)),
         probe=check_probe(value.get("probe", "auto")),
         min_confidence=_given(value, "min_confidence", check_min_confidence),
+        filter=_given(value, "filter", check_filter) or "",
     )
 
 
@@ -188,8 +200,8 @@ def parse_query_string(query: bytes) -> SearchRequest:
         known = _utf8(name, None)
         args.setdefault(known, _utf8(value, known))
     for name in args:
-        if name not in {"q", "k", "probe", "min_confidence", "cache", "rescore"}:
-            raise _unknown(name, "q, k, probe, min_confidence, cache, rescore")
+        if name not in {"q", "k", "probe", "min_confidence", "filter", "cache", "rescore"}:
+            raise _unknown(name, "q, k, probe, min_confidence, filter, cache, rescore")
     if "q" not in args:
         raise bad("missing_field", "q is missing: the question", "q")
     k, probe = args.get("k", str(DEFAULT_K)), args.get("probe", "auto")
@@ -198,6 +210,7 @@ def parse_query_string(query: bytes) -> SearchRequest:
         k=check_k(_number(k)),
         probe=check_probe(_number(probe)),
         min_confidence=_given(args, "min_confidence", lambda v: check_min_confidence(_decimal(v))),
+        filter=_given(args, "filter", _filter_in_url) or "",
     )
 
 
@@ -248,6 +261,14 @@ def _whole(value: object) -> int | None:
 def _given(members: Mapping[str, Any], name: str, check: Callable[[Any], T]) -> T | None:
     """A member that was checked; None where it is missing."""
     return check(members[name]) if name in members else None
+
+
+def _filter_in_url(text: str) -> str:
+    try:
+        value = _JSON.decode(text)
+    except (ValueError, RecursionError):
+        value = None
+    return check_filter(value)
 
 
 def _decimal(text: str) -> float | str:

@@ -17,10 +17,12 @@ from app.errors import ProblemError
 from app.gateway.body import SearchRequest
 from app.gateway.call import Call, PoolsGoneError, UpstreamError
 from app.gateway.upstream import Candidates, ShardHit, Wanted
+from app.generation.filtering import Filtering
+from app.generation.filters import conditions
 from app.generation.manifest import Manifest
 from app.generation.merge import Pool, merge
 from app.generation.rescoring import Rescorer
-from app.generation.routing import Probe, Router
+from app.generation.routing import Passed, Probe, Router
 from app.generation.terms import for_one_shard
 from app.service.cache import MAX_CHARACTERS, Cache
 from app.service.refusal import refusal_status
@@ -69,6 +71,8 @@ class SearchResult:
     timings: dict[str, float]
 
 
+# Question, k, probe, rescore, filter: what an answer depends on.
+_Key = tuple[str, int, Probe, bool, str]
 # Per shard asked: what it has by the question's place, or None when it did not answer.
 _Answers = dict[int, dict[int, Candidates] | None]
 
@@ -91,12 +95,14 @@ class Searcher:
         router: Router,
         backend: Backend,
         rescorer: Rescorer | None = None,
+        filtering: Filtering | None = None,
     ) -> None:
         self.manifest = manifest
         self._router = router
         self._rescorer = rescorer
+        self.filtering = filtering
         self._backend = backend
-        self.remembered: Cache[tuple[str, int, Probe, bool], QueryResult] = Cache(REMEMBERED)
+        self.remembered: Cache[_Key, QueryResult] = Cache(REMEMBERED)
 
     def tells_confidence(self, wanted: SearchRequest) -> bool:
         """Whether answers say how sure they are."""
@@ -116,30 +122,45 @@ class Searcher:
             call: the deadline, and headers for all calls.
             remember: whether answers may come from, and go into, what is remembered.
 
-        Raises: ProblemError 503 when the encoder, or every shard asked, does not answer; 502 when
-            this gateway reaches no pool; 504 when the time was up before any shard answered.
+        Raises: ProblemError 400 when the generation has no field that the filter names; 503 when
+            the encoder, or every shard asked, does not answer; 502 when this gateway reaches no
+            pool; 504 when the time was up before any shard answered.
         """
         start = time.perf_counter()
-        keys = [(question, wanted.k, wanted.probe, wanted.rescore) for question in wanted.queries]
+        passed = self._passed(wanted.filter)
+        keys: list[_Key] = [
+            (question, wanted.k, wanted.probe, wanted.rescore, wanted.filter)
+            for question in wanted.queries
+        ]
         known = [self.remembered.get(key) if remember else None for key in keys]
         missing = [place for place, result in enumerate(known) if result is None]
         timings = dict.fromkeys(STEPS, 0.0)
         results: list[QueryResult] = []
         if missing:
             new = tuple(wanted.queries[place] for place in missing)
-            results, timings = await self._search(replace(wanted, queries=new), call)
+            results, timings = await self._search(replace(wanted, queries=new), passed, call)
             for place, result in zip(missing, results, strict=True):
                 known[place] = result
                 whole = not result.missing and len(keys[place][0]) <= MAX_CHARACTERS
                 if remember and whole:
-                    self.remembered.put(keys[place], result, _weight(result))
+                    weight = _weight(result) + len(wanted.filter)
+                    self.remembered.put(keys[place], result, weight)
         timings["total"] = time.perf_counter() - start
         queries = [result for result in known if result is not None]
         spent = {name: round(s * 1e3, 2) for name, s in timings.items()}
         return SearchResult(queries, results, spent)
 
+    def _passed(self, wanted: str) -> Passed | None:
+        """What passes a filter; raises ProblemError 400 where there is no such field."""
+        if not wanted:
+            return None
+        if self.filtering is None:
+            conditions(wanted, ())
+            return None
+        return self.filtering.passed(wanted)
+
     async def _search(
-        self, wanted: SearchRequest, call: Call
+        self, wanted: SearchRequest, passed: Passed | None, call: Call
     ) -> tuple[list[QueryResult], dict[str, float]]:
         """Answers, and seconds per step."""
         clock = time.perf_counter
@@ -156,18 +177,18 @@ class Searcher:
                 503, "encoder_unavailable", "no encoder answers; try again", retry_after=2
             ) from error
         encoded = clock()
-        asked = self._router.probe(vectors, wanted.probe)
+        asked = self._router.probe(vectors, wanted.probe, passed)
         rescorer = self._rescorer if wanted.rescore else None
         terms = tuple(map(rescorer.terms, wanted.queries)) if rescorer else ()
         if rescorer and wanted.probe == "auto":
-            rescorer.reach(asked, terms)
+            rescorer.reach(asked, terms, self._router.holding(passed))
         routed = clock()
         packed = tuple(
             for_one_shard(own.packed) if np.count_nonzero(row) == 1 else own.packed
             for own, row in zip(terms, asked, strict=False)
         )
         k = rescorer.wanted(wanted.k) if rescorer else wanted.k
-        question = Wanted(vectors, self.manifest.id, model.fingerprint, k, packed)
+        question = Wanted(vectors, self.manifest.id, model.fingerprint, k, packed, wanted.filter)
         answers = await self._ask(question, asked, call)
         searched = clock()
         queries = [

@@ -23,7 +23,7 @@ from app.gateway.connections import Transport
 from app.gateway.pools import Pools
 from app.gateway.replicas import NoLinkError, Replicas
 from app.tls import Identity
-from app.wire import MODEL_HEADER, REQUEST_ID_HEADER, terms_to_bytes, type_f32, vectors_to_bytes
+from app.wire import MODEL_HEADER, REQUEST_ID_HEADER, body_of, type_f32, vectors_to_bytes
 from app.wire.frames import Encode, Search
 
 # What a replica answers in milliseconds: where it says nothing, nginx soon asks another. What is
@@ -82,6 +82,7 @@ class Wanted:
         model: that made the vectors.
         k: how many documents of each.
         terms: words of each question; none where only scores count.
+        filter: what documents must pass (``filters.filter_text``); "" for all.
     """
 
     queries: NDArray[np.float32]
@@ -89,6 +90,7 @@ class Wanted:
     model: str
     k: int
     terms: tuple[bytes, ...] = ()
+    filter: str = ""
 
     def at(self, places: NDArray[np.intp]) -> Wanted:
         """The same of some of the questions."""
@@ -98,9 +100,9 @@ class Wanted:
 
 _SHARD_ANSWER = msgspec.json.Decoder(ShardAnswer)
 _Found = list[Candidates]
-# (model, dim); (generation, model, k, with terms): what must be the same for all of one request.
+# (model, dim); (generation, model, k, with terms, filter): the same for all of one request.
 _EncodeKey = tuple[str, int]
-_SearchKey = tuple[str, str, int, bool]
+_SearchKey = tuple[str, str, int, bool, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,21 +187,21 @@ class Upstream:
 
     def search(self, shard: int, wanted: Wanted, call: Call) -> Awaitable[_Found]:
         """One shard's candidates per question."""
-        key = (wanted.generation, wanted.model, wanted.k, bool(wanted.terms))
+        key = (wanted.generation, wanted.model, wanted.k, bool(wanted.terms), wanted.filter)
         count = len(wanted.queries)
         if count > QUICK_QUESTIONS:
             return self._search_alone(shard, key, wanted, call)
-        size = sum(map(len, wanted.terms))
+        size = sum(map(len, wanted.terms)) + len(wanted.filter)
         return self._to_search[shard].ask(key, wanted, count, size, call)
 
     async def _search(
         self, shard: int, key: _SearchKey, asked: Sequence[Wanted], call: Call
     ) -> list[_Found]:
-        generation, model, k, _ = key
+        generation, model, k, _, passing = key
         sent = b"".join(vectors_to_bytes(wanted.queries) for wanted in asked)
         terms = tuple(chain.from_iterable(wanted.terms for wanted in asked))
         ids = call.headers.get(REQUEST_ID_HEADER, "")
-        question = Search(generation, model, k, ids, sent, terms)
+        question = Search(generation, model, k, ids, sent, terms, passing)
         try:
             answer = await self._shards[shard].ask(lambda _: question, call)
         except NoLinkError:
@@ -214,13 +216,14 @@ class Upstream:
     async def _search_by_pool(
         self, shard: int, key: _SearchKey, asked: Sequence[Wanted], call: Call, *, quick: bool
     ) -> list[_Found]:
-        generation, model, k, with_terms = key
+        generation, model, k, _, passing = key
         call = Call(call.ends, {**call.headers, MODEL_HEADER: model}, call.asked)
-        target = f"/search?generation={generation}&k={k}"
-        sent = b"".join(vectors_to_bytes(wanted.queries) for wanted in asked)
-        if with_terms:
-            terms = terms_to_bytes([own for wanted in asked for own in wanted.terms])
-            target, sent = f"{target}&terms={len(terms)}", sent + terms
+        told, sent = body_of(
+            b"".join(vectors_to_bytes(wanted.queries) for wanted in asked),
+            [own for wanted in asked for own in wanted.terms],
+            passing,
+        )
+        target = f"/search?generation={generation}&k={k}{told}"
         url = self._fleet.shard_urls[shard]
         answer = await self._pools.ask(url, target, sent, call, quick=quick)
         call.asked.append(f"shard-{shard}=pool")

@@ -19,13 +19,15 @@ class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """A question, and the ids and scores (inner products) of its answers, best first.
 
     ``lexical`` is the coverage of each answer, where words order them too; none where the question
-    is to be answered by score alone.
+    is to be answered by score alone. ``filter`` is what the answers must pass
+    (``filters.filter_text``); "" for all.
     """
 
     question: str
     ids: tuple[str, ...]
     scores: tuple[float, ...]
     lexical: tuple[float, ...] = ()
+    filter: str = ""
 
     def keys(self, weight: float) -> list[float]:
         """What the answers are ordered by; ``weight`` is that of coverage."""

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -22,6 +23,9 @@ NAME = "manifest.json"
 WEIGHTS, SHARDS_BY_NAME = "routing/trigram_weights.npy", "routing/names.npy"
 WORDS, ROWS_BY_NAME = ("ordinals.npy", "trigram_counts.npy", "trigrams.npy"), "names.npy"
 """What gateways and shards need for rescoring beside the rest, where a generation has it."""
+FILTER_COUNTS, FILTER_VALUES = "routing/filter_counts.npy", "routing/filter_values.json"
+CLUSTER_SIZES = "routing/cluster_sizes.npy"
+"""What gateways need for filters."""
 MAX_DEPTH, MAX_SHARING = 1000, 100
 FEATURES = 5
 """What a confidence is computed from (confidence.Features)."""
@@ -123,12 +127,41 @@ class Confidence(_Bound, frozen=True):
     table: tuple[ConfidenceRow, ...]
 
 
+class FilterField(_Bound, frozen=True):
+    """A field of the documents' metadata that a search may filter by."""
+
+    name: str
+    kind: Literal["keyword", "number", "boolean"]
+
+
+class FilterRow(_Bound, frozen=True):
+    """What one filter gave on the sample: how many documents pass, recall, mean shards asked."""
+
+    filter: str
+    documents: int
+    recall_at_1: float
+    recall_at_10: float
+    fan_out: float
+
+
+class Filters(_Bound, frozen=True):
+    """What a search may filter by, and how filtered questions are routed (see filtering.py).
+
+    ``table`` has the filters that temperature and threshold were chosen by.
+    """
+
+    fields: tuple[FilterField, ...]
+    temperature: float
+    threshold: float
+    table: tuple[FilterRow, ...]
+
+
 class RoutingInfo(_Bound, frozen=True):
     """Parameters of the router (see routing.py) and the table they were chosen from.
 
     ``storage`` has the amounts of border copies that were measured; none where one was given.
     ``rescoring`` is None where answers are ordered by score alone, ``confidence`` where no labels
-    were given.
+    were given, ``filters`` where no field may be filtered by.
     """
 
     temperature: float
@@ -141,6 +174,12 @@ class RoutingInfo(_Bound, frozen=True):
     storage: tuple[StorageRow, ...] = ()
     rescoring: Rescoring | None = None
     confidence: Confidence | None = None
+    filters: Filters | None = None
+
+
+def filter_files(field: int) -> tuple[str, str]:
+    """A shard's files for a field by its place: values, and how many each row has."""
+    return f"filter-{field}-values.npy", f"filter-{field}-counts.npy"
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -229,6 +268,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             confidence is None or (rescoring is not None and len(confidence.weights) == FEATURES),
             "the confidence has no weights, or no words to weigh",
         )
+        filters = self.routing.filters
+        require(
+            filters is None or (filters.temperature > 0 and bool(filters.fields)),
+            "filters without a field, or their temperature out of range",
+        )
         for name in self._needed():
             require(name in self.files, f"file {name} is not listed")
         for name in self.files:
@@ -248,13 +292,17 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         yield from ("canaries.jsonl", "routing/centroids.npy", "routing/cluster_shard.npy")
         for shard in range(len(self.shards)):
             yield from (f"{shard_dir(shard)}/index.faiss", self.store(shard))
-        rescoring = self.routing.rescoring
-        if rescoring is None:
-            return
-        yield WEIGHTS
-        own = (*WORDS, ROWS_BY_NAME) if rescoring.sharing else WORDS
-        if rescoring.sharing:
-            yield SHARDS_BY_NAME
+        own: list[str] = []
+        if rescoring := self.routing.rescoring:
+            yield WEIGHTS
+            own += WORDS
+            if rescoring.sharing:
+                yield SHARDS_BY_NAME
+                own.append(ROWS_BY_NAME)
+        if filters := self.routing.filters:
+            yield from (FILTER_COUNTS, FILTER_VALUES, CLUSTER_SIZES)
+            for field in range(len(filters.fields)):
+                own += filter_files(field)
         for shard in range(len(self.shards)):
             yield from (f"{shard_dir(shard)}/{name}" for name in own)
 

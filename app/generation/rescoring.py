@@ -82,17 +82,21 @@ class Rescorer:
                         break
         return Terms(pack_terms(text, self.weights, known), holders)
 
-    def reach(self, asked: NDArray[np.bool_], terms: Sequence[Terms]) -> None:
+    def reach(
+        self, asked: NDArray[np.bool_], terms: Sequence[Terms], holding: NDArray[np.bool_]
+    ) -> None:
         """Ask more shards where none that is asked stores a document with a question's name.
 
         Args:
             asked: (n, shards) who is asked already; changed in place.
             terms: of each question.
+            holding: (shards,) who may be asked: those that own documents that pass.
         """
         for row, own in zip(asked, terms, strict=True):
             for shards in own.holders:
-                if not row[shards].any():
-                    row[shards[0]] = True
+                may = [shard for shard in shards if holding[shard]]
+                if may and not row[shards].any():
+                    row[may[0]] = True
 
     def rank(self, pool: Pool, k: int) -> Ranking:
         """The ``k`` best; see ``merge.merge_rescored``."""

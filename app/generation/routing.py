@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,22 @@ CENTROIDS = "routing/centroids.npy"
 CLUSTER_SHARD = "routing/cluster_shard.npy"
 # A threshold from here on may ask for shards that have no mass at all.
 SURE = 1 - 1e-9
+# Where fewer documents pass a filter than this, every shard that may hold one is asked.
+FEW = 100
+
+
+class Passed(NamedTuple):
+    """What passes a filter (see filtering.py).
+
+    Attributes:
+        documents: (clusters,) float64, about how many of each; 0 where none does.
+        temperature: of the softmax, as measured under filters.
+        threshold: mass at which ``auto`` stops asking, likewise.
+    """
+
+    documents: NDArray[np.float64]
+    temperature: float
+    threshold: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +96,26 @@ class Router:
             threshold=manifest.routing.threshold,
         )
 
-    def probe(self, queries: NDArray[np.float32], probe: Probe = "auto") -> NDArray[np.bool_]:
+    def probe(
+        self,
+        queries: NDArray[np.float32],
+        probe: Probe = "auto",
+        passing: Passed | None = None,
+    ) -> NDArray[np.bool_]:
         """Which shards each question asks.
 
         Args:
             queries: (n, dim) unit vectors.
             probe: ``auto`` for the threshold, ``all`` that hold documents, or a number of them.
+            passing: what passes the filter of these questions; None without one.
 
-        Returns: (n, shards) booleans, at least one true in each row.
+        Returns: (n, shards) booleans, at least one true in each row; none where nothing passes.
         """
+        if passing is not None:
+            return self._asked_filtered(queries, probe, passing)
         if probe == "auto" and len(queries) == 1 and self.threshold < SURE:
             return self._asked_by_one(queries[0])
-        filled = np.bincount(self.cluster_shard, minlength=self.shards) > 0
+        filled = self.holding()
         if probe == "all":
             return np.tile(filled, (len(queries), 1))
         scores = centroid_scores(queries, self.centroids)
@@ -101,6 +125,30 @@ class Router:
         if probe == "auto":
             return ask_until(mass, order, self.threshold) & filled
         return ask_first(order, probe) & filled
+
+    def holding(self, passing: Passed | None = None) -> NDArray[np.bool_]:
+        """Which shards own a cluster, or one that holds what passes a filter: (shards,)."""
+        owners = (
+            self.cluster_shard if passing is None else self.cluster_shard[passing.documents > 0]
+        )
+        return np.bincount(owners, minlength=self.shards) > 0
+
+    def _asked_filtered(
+        self, queries: NDArray[np.float32], probe: Probe, passing: Passed
+    ) -> NDArray[np.bool_]:
+        """The same where only documents that pass a filter count."""
+        live = np.flatnonzero(passing.documents)
+        owners, holding = self.cluster_shard[live], self.holding(passing)
+        found = passing.documents[live]
+        if probe == "all" or not len(live) or (probe == "auto" and found.sum() < FEW):
+            return np.tile(holding, (len(queries), 1))
+        scores = centroid_scores(queries, self.centroids[live])
+        mass, order = shard_mass(
+            scores, owners, self.shards, passing.temperature, self.neighbours, np.sqrt(found)
+        )
+        if probe == "auto":
+            return ask_until(mass, order, passing.threshold) & holding
+        return ask_first(order, probe) & holding
 
     def _asked_by_one(self, query: NDArray[np.float32]) -> NDArray[np.bool_]:
         """What ``probe`` says of one question with ``auto``, at a third of the cost.
@@ -142,6 +190,7 @@ def shard_mass(
     shards: int,
     temperature: float,
     neighbours: int,
+    worth: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Mass per shard and the order in which to ask.
 
@@ -151,6 +200,7 @@ def shard_mass(
         shards: number of shards.
         temperature: of the softmax.
         neighbours: how many nearest centroids count.
+        worth: (clusters,) by which the weight of each is multiplied.
 
     Returns: mass (n, shards), rows summing to 1; order (n, shards), heaviest first; shards of
         equal mass (those without any) by their best centroid, then by number.
@@ -162,6 +212,8 @@ def shard_mass(
     if near < clusters:
         floor = np.partition(wide, clusters - near, axis=1)[:, clusters - near, None]
         weights = np.where(wide >= floor, weights, 0.0)
+    if worth is not None:
+        weights *= worth
     weights /= weights.sum(axis=1, keepdims=True)
     mass = np.empty((rows, shards))
     best = np.full((rows, shards), -np.inf)

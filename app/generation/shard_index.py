@@ -6,6 +6,7 @@ product for batches, which rounds differently; here every question is searched t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import GenerationError
+from app.generation.passing import Passing
 
 NAME = "index.faiss"
 # Candidates that are compared exactly for each row beyond those that need all of the index's
 # recall. With 4 a list of 50 of an index of 4 bits has 0.977 of the exact one.
 DEEP = 4.0
+# Where a smaller part of the rows passes a filter, comparing them all exactly is as cheap. Where
+# more pass, so many times as many candidates as without a filter are compared exactly: what passes
+# may be far from the question, and its codes tell less (decision 44).
+SPARSE = 0.12
+FILTERED = 4.0
 
 Rank = Callable[[NDArray[np.int64]], NDArray[np.int64]]
 """The ordinals of rows: what decides between equal scores."""
+
+Search = Callable[[NDArray[np.float32], int], Any]
+"""A question (1, dim) and how many -> scores and rows, (1, n) each."""
+
+# Its stubs do not know what its parameters take.
+_PARAMETERS: Any = faiss
 
 faiss.omp_set_num_threads(1)
 # Never the BLAS path, never the reservoir: one rounding and one rule for ties (earlier row wins).
@@ -76,7 +89,13 @@ class ShardIndex:
             )
         return index
 
-    def search(self, queries: NDArray[np.float32], k: int, wanted: int | None = None) -> Hits:
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        wanted: int | None = None,
+        passing: Passing | None = None,
+    ) -> Hits:
         """The ``k`` nearest rows of each question (n, dim); ties by rank.
 
         FAISS keeps any of the rows that tie for the last place. So one more is asked for, and
@@ -87,24 +106,26 @@ class ShardIndex:
             k: how many.
             wanted: of a lossy index, how many need the recall that it was tuned for; the others
                 are looked for with less effort. All by default.
+            passing: the rows that may be found; all by default.
 
         Raises: GenerationError when the index cannot be searched.
         """
         count = len(queries)
-        effort = self._effort(wanted, k)
-        k = min(k, self.count)
+        limit = self.count if passing is None else passing.count
+        search = self._way(wanted, k, passing)
+        k = min(k, limit)
         rows = np.empty((count, k), dtype=np.int64)
         scores = np.empty((count, k), dtype=np.float32)
         if k == 0:  # FAISS refuses to look for nothing
             return Hits(rows, scores)
         for place in range(count):
-            query, asked = queries[place : place + 1], min(k + 1, self.count)
+            query, asked = queries[place : place + 1], min(k + 1, limit)
             while True:
-                [found_scores], [found] = self._nearest(query, asked, effort)
+                [found_scores], [found] = search(query, asked)
                 tied = found[-1] >= 0 and found_scores[-1] == found_scores[k - 1]
-                if asked == self.count or not tied:
+                if asked == limit or not tied:
                     break
-                asked = min(2 * asked, self.count)
+                asked = min(2 * asked, limit)
             best = np.lexsort((self._keys(found, found_scores), -found_scores))[:k]
             rows[place], scores[place] = found[best], found_scores[best]
         return Hits(rows, scores)
@@ -139,6 +160,22 @@ class ShardIndex:
         refined = getattr(self._index, "refine_index", None)
         return self._index if refined is None else faiss.downcast_index(refined)
 
+    def _way(self, wanted: int | None, k: int, passing: Passing | None) -> Search:
+        """How the index is searched for ``k`` rows, of which ``wanted`` need all of its recall."""
+        index, parameters = self._index, self._effort(wanted, k)
+        if passing is not None and passing.of_all < SPARSE and self.scores_rows:
+            index, parameters = self._exact(), _PARAMETERS.SearchParameters(sel=passing.selector)
+        elif passing is not None:
+            parameters = _only(index, parameters, passing)
+
+        def search(query: NDArray[np.float32], asked: int) -> Any:
+            try:
+                return index.search(query, asked, params=parameters)
+            except RuntimeError as error:  # what FAISS raises for everything
+                raise GenerationError(f"the index cannot be searched: {error}") from error
+
+        return search
+
     def _effort(self, wanted: int | None, k: int) -> Any:
         """How many candidates for each of ``k`` rows are compared exactly; None for as tuned.
 
@@ -152,12 +189,6 @@ class ShardIndex:
         effort.k_factor = factor
         return effort
 
-    def _nearest(self, query: NDArray[np.float32], asked: int, effort: Any) -> Any:
-        try:
-            return self._index.search(query, asked, params=effort)
-        except RuntimeError as error:  # what FAISS raises for everything
-            raise GenerationError(f"the index cannot be searched: {error}") from error
-
     def _keys(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
         """What decides between equal scores: ranks are looked up only where there are any."""
         if self._rank is None or not (scores[1:] == scores[:-1]).any():
@@ -165,6 +196,25 @@ class ShardIndex:
         keys, real = rows.copy(), rows >= 0
         keys[real] = self._rank(rows[real])
         return keys
+
+
+def _only(index: Any, effort: Any, passing: Passing) -> Any:
+    """The parameters of a search among the rows that pass a filter.
+
+    Lists hold few that pass where few do, so more of them are scanned.
+    """
+    if hasattr(index, "k_factor"):
+        return _PARAMETERS.IndexRefineSearchParameters(
+            k_factor=FILTERED * (effort or index).k_factor,
+            base_index_params=_only(faiss.downcast_index(index.base_index), None, passing),
+        )
+    selector = passing.selector
+    if hasattr(index, "nprobe"):
+        lists = min(math.ceil(index.nprobe / max(passing.of_all, SPARSE)), index.nlist)
+        return _PARAMETERS.SearchParametersIVF(sel=selector, nprobe=lists)
+    if hasattr(index, "hnsw"):
+        return _PARAMETERS.SearchParametersHNSW(sel=selector, efSearch=index.hnsw.efSearch)
+    return _PARAMETERS.SearchParameters(sel=selector)
 
 
 def write_index(index: Any, path: Path) -> None:

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from app.errors import GenerationError
 from app.generation import shard_index
+from app.generation.columns import Columns
 from app.generation.documents import Documents
 from app.generation.documents_before import DocumentsBefore
 from app.generation.manifest import SCHEMA, Manifest, shard_dir
+from app.generation.passing import Passing
 from app.generation.rows import Row, Store, ordinals, row_of
 from app.generation.shard_index import ShardIndex
 from app.generation.shard_words import ShardWords
@@ -73,12 +75,18 @@ class ShardPart:
     """A shard's part of a generation; see ``open``."""
 
     def __init__(
-        self, manifest: Manifest, index: ShardIndex, store: Store, words: ShardWords | None
+        self,
+        manifest: Manifest,
+        index: ShardIndex,
+        store: Store,
+        words: ShardWords | None,
+        columns: Columns | None = None,
     ) -> None:
         self.manifest = manifest
         self._index = index
         self._documents = store
         self._words = words
+        self._columns = columns
         self.count = store.count
 
     @classmethod
@@ -114,7 +122,9 @@ class ShardPart:
                 f"{directory / manifest.store(shard)} holds {store.count} documents, "
                 f"the manifest says {info.documents}"
             )
-        return cls(manifest, index, store, words)
+        filters = manifest.routing.filters
+        columns = Columns.load(part, filters.fields, info.documents) if filters else None
+        return cls(manifest, index, store, words, columns)
 
     def self_query(self) -> None:
         """Search once and read the answer; raises GenerationError when that is impossible.
@@ -127,8 +137,21 @@ class ShardPart:
         if not whole or len(hits) != min(self.count, 1):
             raise GenerationError(f"generation {self.manifest.id}: the self-query found nothing")
 
+    def passing(self, text: str) -> Passing | None:
+        """The rows that pass a filter (``filters.filter_text``); None for all, where it is empty.
+
+        Raises: ProblemError 400 where the generation has no such field.
+        """
+        if not text:
+            return None
+        return (self._columns or Columns((), (), self.count)).passing(text)
+
     def search(
-        self, queries: NDArray[np.float32], k: int, terms: Sequence[bytes] = ()
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        terms: Sequence[bytes] = (),
+        passing: Passing | None = None,
     ) -> list[Found]:
         """The ``k`` nearest documents per question, best first.
 
@@ -137,17 +160,18 @@ class ShardPart:
             k: how many documents are wanted in the end.
             terms: of each question (``rescoring.Rescorer.terms``), for what may be among the ``k``
                 best by score and words; without them scores alone count.
+            passing: the rows that may be found (``passing``); all by default.
         """
         words, rescoring = self._words, self.manifest.routing.rescoring
         if not terms or words is None or rescoring is None:
-            hits = self._index.search(queries, k)
+            hits = self._index.search(queries, k, passing=passing)
             return [self._found(by_score(*one)) for one in zip(hits.rows, hits.scores, strict=True)]
         depth = max(k, rescoring.depth)
         found = []
         for place, own in enumerate(terms):
             query = queries[place : place + 1]
             unpacked = unpack_terms(own)
-            those = candidates(self._index, words, query, unpacked, depth, k)
+            those = candidates(self._index, words, query, unpacked, depth, k, passing)
             short = shortlist(those, words, k, rescoring, alone=unpacked.alone)
             found.append(self._found(short))
         return found

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from app.generation.manifest import Rescoring
 from app.generation.merge import within_reach
+from app.generation.passing import Passing
 from app.generation.shard_index import ShardIndex
 from app.generation.shard_words import ShardWords
 from app.generation.terms import Unpacked
@@ -64,6 +65,7 @@ def candidates(
     terms: Unpacked,
     k: int,
     wanted: int,
+    passing: Passing | None = None,
 ) -> Candidates:
     """The ``k`` nearest of a question (1, dim), and whatever has one of its names.
 
@@ -74,11 +76,14 @@ def candidates(
         terms: its words.
         k: how many.
         wanted: as of ``ShardIndex.search``.
+        passing: the rows that may be found; all by default.
     """
-    hits = index.search(query, k, wanted)
+    hits = index.search(query, k, wanted, passing)
     real = hits.rows[0] >= 0
     rows, scores = hits.rows[0][real], hits.scores[0][real]
     having = words.named(terms.names) if terms.names else rows[:0]
+    if passing is not None and len(having):
+        having = having[passing.holds(having)]
     if len(having):
         more = having[~np.isin(having, rows)]
         more_scores = index.scores(query[0], more)

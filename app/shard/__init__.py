@@ -6,12 +6,14 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from prometheus_client import Counter
 
 from app.config import ShardConfig
 from app.errors import GenerationError, ProblemError
+from app.generation.filters import MAX_FILTER
 from app.generation.shard_part import ShardPart
 from app.generation.store import served
 from app.generation.terms import check_terms
@@ -27,7 +29,7 @@ from app.shard.answer import answer_body
 from app.wire import (
     MODEL_HEADER,
     SLOTS_HEADER,
-    terms_from_bytes,
+    body_parts,
     type_f32,
     vectors_from_bytes,
 )
@@ -99,7 +101,7 @@ def create_app(config: ShardConfig) -> Application:
         registry=app.extensions["askfleet.metrics"].registry,
     )
     widest = max(part.manifest.model.dim for part in by_id.values())
-    limit = MAX_VECTORS * widest * type_f32.itemsize + MAX_TERMS
+    limit = MAX_VECTORS * widest * type_f32.itemsize + MAX_TERMS + MAX_FILTER
     threads = Threads(config.threads, "search")
     slots = min(config.threads, len(os.sched_getaffinity(0)))
     pace = dict.fromkeys(by_id, 0.0)  # seconds that a vector takes of late, by generation
@@ -133,15 +135,17 @@ def create_app(config: ShardConfig) -> Application:
             raise ProblemError(400, "bad_k", f"k must be 1 to {MAX_K}", field="k")
         if asked.terms:
             check_terms(asked.terms, len(queries))
+        passing = part.passing(asked.filter)
         inline = pace[asked.generation] * len(queries) <= INLINE
 
         def answer() -> Answer:
             check_waits(gone)
             begun = time.perf_counter()
             try:
-                found = part.search(queries, asked.k, asked.terms)
+                found = part.search(queries, asked.k, asked.terms, passing)
             except GenerationError as error:
-                breaker.damaged(str(error), lambda: part.search(queries, asked.k, asked.terms))
+                again = partial(part.search, queries, asked.k, asked.terms, passing)
+                breaker.damaged(str(error), again)
                 raise broken("shard") from error
             spent = (time.perf_counter() - begun) / len(queries)
             pace[asked.generation] += (spent - pace[asked.generation]) / 8
@@ -157,9 +161,8 @@ def create_app(config: ShardConfig) -> Application:
         generation, model = args.get("generation", ""), request.header(MODEL_HEADER.lower())
         body = await request.body(limit)
         part_of(generation, model)
-        vectors = max(len(body) - _whole(args.get("terms", "0")), 0)
-        terms = terms_from_bytes(body[vectors:]) if vectors < len(body) else ()
-        asked = Search(generation, model, _whole(args.get("k", "")), "", body[:vectors], terms)
+        parts = body_parts(body, _whole(args.get("terms", "0")), _whole(args.get("filter", "0")))
+        asked = Search(generation, model, _whole(args.get("k", "")), "", *parts)
         found = find(asked, request.gone)
         answer = found if isinstance(found, Answer) else await found
         return HttpAnswer(answer.body, headers=((SLOTS_HEADER, str(answer.slots)),))

@@ -52,17 +52,37 @@ def vectors_from_bytes(body: bytes, dim: int) -> NDArray[np.float32]:
     return vectors
 
 
-def terms_to_bytes(terms: Sequence[bytes]) -> bytes:
-    """The words of questions, behind their vectors in a body: a MessagePack array of binaries."""
-    return msgspec.msgpack.encode(terms)
+def body_of(vectors: bytes, terms: Sequence[bytes], wanted: str) -> tuple[str, bytes]:
+    """A search as HTTP carries it: what its URL says of its body, and the body.
+
+    Behind the vectors are the words of the questions, a MessagePack array of binaries, and the
+    filter as UTF-8, where there are any.
+    """
+    told = ""
+    for name, part in (
+        ("terms", msgspec.msgpack.encode(terms) if terms else b""),
+        ("filter", wanted.encode()),
+    ):
+        if part:
+            told, vectors = f"{told}&{name}={len(part)}", vectors + part
+    return told, vectors
 
 
-def terms_from_bytes(body: bytes) -> tuple[bytes, ...]:
-    """Parse what ``terms_to_bytes`` made; raises ProblemError 400."""
+def body_parts(body: bytes, terms: int, wanted: int) -> tuple[bytes, tuple[bytes, ...], str]:
+    """Vectors, words and filter of a body whose last parts have so many bytes.
+
+    Raises: ProblemError 400 where the words or the filter are unreadable.
+    """
+    end = max(len(body) - wanted, 0)
+    begin = max(end - terms, 0)
     try:
-        return _TERMS.decode(body)
+        words = _TERMS.decode(body[begin:end]) if begin < end else ()
     except msgspec.DecodeError as error:
         raise ProblemError(400, "bad_terms", f"the terms are unreadable: {error}") from error
+    try:
+        return body[:begin], words, body[end:].decode()
+    except UnicodeDecodeError as error:
+        raise ProblemError(400, "bad_filter", "the filter is not UTF-8", field="filter") from error
 
 
 _TERMS = msgspec.msgpack.Decoder(tuple[bytes, ...])

@@ -40,7 +40,8 @@ class Search(msgspec.Struct, frozen=True, array_like=True, tag="search"):
     """Vectors (n, dim), float32 as in ``app.wire``, to search in exactly this generation.
 
     ``model`` made them; ``k`` hits are wanted of each. ``terms`` are the words of each question
-    (``app.generation.trigrams``); none where only scores count.
+    (``app.generation.trigrams``); none where only scores count. ``filter`` is what documents must
+    pass (``app.generation.filters``); "" for all.
     """
 
     generation: str
@@ -49,6 +50,7 @@ class Search(msgspec.Struct, frozen=True, array_like=True, tag="search"):
     request_id: str
     vectors: bytes
     terms: tuple[bytes, ...] = ()
+    filter: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer"):

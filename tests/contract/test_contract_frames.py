@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from service_process import ServiceProcess, shard_process
 from small_generations import SmallGeneration, build_small
 
-from app.wire import frames, terms_to_bytes, vectors_to_bytes
+from app.wire import frames, vectors_to_bytes
 from app.wire.frames import Answer, Encode, Refusal, Reply, Search, Splitter
 
 SWITCH = (
@@ -80,7 +81,7 @@ def search(
 
 def by_http(shard: ServiceProcess, small: SmallGeneration, terms: tuple[bytes, ...] = ()) -> bytes:
     connection = shard.connect()
-    tail = terms_to_bytes(terms) if terms else b""
+    tail = msgspec.msgpack.encode(terms) if terms else b""
     connection.request(
         "POST",
         f"/search?generation={small.manifest.id}&k=3&terms={len(tail)}",

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from asgi_client import Client
@@ -17,7 +18,7 @@ from app.gateway import create_app as create_gateway
 from app.gateway import fleet_of
 from app.gateway.upstream import Upstream
 from app.generation.rescoring import Rescorer
-from app.wire import terms_to_bytes, vectors_to_bytes
+from app.wire import vectors_to_bytes
 from index_builder import pipeline
 from index_builder.replay import Replay
 
@@ -79,7 +80,8 @@ def test_a_shard_tells_what_it_has_beside_its_hits(fleet: LocalFleet) -> None:
     assert rescorer is not None
     texts = [document.text for document in generation.documents[:2]]
     found = read(
-        asked(fleet, terms_to_bytes([rescorer.terms(text).packed for text in texts])), ShardSearch
+        asked(fleet, msgspec.msgpack.encode([rescorer.terms(text).packed for text in texts])),
+        ShardSearch,
     )
     assert found.rest is not None
     held = generation.manifest.shards[0].documents
@@ -94,8 +96,8 @@ def test_a_shard_tells_what_it_has_beside_its_hits(fleet: LocalFleet) -> None:
 @pytest.mark.parametrize(
     ("terms", "code"),
     [
-        (terms_to_bytes([b"\0abc"]), "bad_terms"),
-        (terms_to_bytes([b"\0abc", b"\0ab"]), "bad_terms"),
+        (msgspec.msgpack.encode([b"\0abc"]), "bad_terms"),
+        (msgspec.msgpack.encode([b"\0abc", b"\0ab"]), "bad_terms"),
         (b"\xc1", "bad_terms"),
         (b'["a"]', "bad_terms"),
     ],
@@ -105,7 +107,7 @@ def test_wrong_terms_are_refused(fleet: LocalFleet, terms: bytes, code: str) -> 
 
 
 def test_terms_of_nothing_order_nothing(fleet: LocalFleet) -> None:
-    found = read(asked(fleet, terms_to_bytes([b"\0", b"\0"])), ShardSearch)
+    found = read(asked(fleet, msgspec.msgpack.encode([b"\0", b"\0"])), ShardSearch)
     assert {hit.lexical for hits in found.results for hit in hits} == {0.0}
 
 

@@ -118,8 +118,11 @@ def test_only_shards_that_no_other_stands_for_are_asked_more() -> None:
     terms = [Terms(b"", [[0, 2], [1, 3], [1]]), Terms(b"", [])]
     asked = np.array([[False, False, True, False], [False, True, False, False]])
     rescorer = Rescorer(Rescoring(0.2, 50), np.zeros(BUCKETS, np.uint8))
-    rescorer.reach(asked, terms)
+    rescorer.reach(asked, terms, np.ones(4, np.bool_))
     assert asked.tolist() == [[False, True, True, False], [False, True, False, False]]
+    asked = np.zeros((1, 4), np.bool_)
+    rescorer.reach(asked, terms[:1], np.array([False, False, True, True]))
+    assert asked.tolist() == [[False, False, True, True]], "nothing that passes is in the others"
 
 
 def test_an_index_without_scores_of_rows_has_no_names(tmp_path: Path) -> None:

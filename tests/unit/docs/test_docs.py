@@ -18,6 +18,7 @@ from small_generations import build_small
 from app.generation.engines.table import ENGINES
 from app.service import starting
 from index_builder.cli import new_parser
+from index_builder.filterable import wanted_fields
 
 ROOT = Path(__file__).parents[3]
 TRACKED = subprocess.run(
@@ -217,7 +218,7 @@ def test_every_decision_is_listed() -> None:
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> LocalFleet:
     root = tmp_path_factory.mktemp("documented")
-    return start_fleet(root, build_small(root / "built"))
+    return start_fleet(root, build_small(root / "built", filterable=wanted_fields("word")))
 
 
 def examples() -> list[tuple[str, Any]]:

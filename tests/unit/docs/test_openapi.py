@@ -17,6 +17,7 @@ from small_generations import build_small
 
 from app.gateway import API_DOCUMENT, KEYED, body
 from app.generation.text import clean
+from index_builder.filterable import wanted_fields
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/api.md").read_text()
@@ -39,7 +40,7 @@ def resolve(value: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> LocalFleet:
     root = tmp_path_factory.mktemp("described")
-    return start_fleet(root, build_small(root / "built"))
+    return start_fleet(root, build_small(root / "built", filterable=wanted_fields("word")))
 
 
 def test_every_reference_leads_somewhere_and_every_component_is_a_schema() -> None:
