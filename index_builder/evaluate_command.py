@@ -26,6 +26,8 @@ from index_builder.progress import Progress
 from index_builder.replay import Replay, Replayed
 
 PROBES: tuple[Probe, ...] = ("auto", "all")
+# Of words, beside the default: what another --rescore-weight would give.
+WEIGHTS = (0.1, 0.2, 0.3, 0.4)
 
 
 def add_evaluate(commands: Any) -> None:
@@ -87,6 +89,11 @@ def _run(arguments: argparse.Namespace) -> int:
     for probe in PROBES:
         by_score = replay.search(asked, K, probe)
         _print_row(f"probe={probe} rescore=0", by_score, labelled, truth)
+    if manifest.routing.rescoring is not None:
+        for weight in WEIGHTS:
+            other = Replay(arguments.out / manifest.id, weight=weight)
+            found = other.search(asked, K, "auto", labelled.questions)
+            _print_row(f"--rescore-weight {weight}", found, labelled)
     measured = quality(exact_ids, labelled.relevant)
     print(
         f"{'exact search':<24}{measured.hit_at_1:>8.4f}{measured.recall_at_10:>11.4f}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,9 +35,17 @@ class Replayed:
 
 
 class Replay:
-    """A whole generation in one process."""
+    """A whole generation in one process.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: the generation.
+        weight: of words, instead of the generation's own.
+        names: whether names may bring their documents.
+
+    Raises: GenerationError where it is damaged.
+    """
+
+    def __init__(self, directory: Path, *, weight: float | None = None, names: bool = True) -> None:
         self.manifest = Manifest.load(directory)
         self._router = Router.load(directory, self.manifest)
         self._rescorer = Rescorer.load(directory, self.manifest)
@@ -44,6 +53,18 @@ class Replay:
         self._parts = [
             ShardPart.open(directory, shard) for shard in range(len(self.manifest.shards))
         ]
+        if self._rescorer is not None and weight is not None:
+            self._weigh(self._rescorer, weight)
+        if self._rescorer is not None and not names:
+            self._rescorer = replace(self._rescorer, names=None)
+
+    def _weigh(self, rescorer: Rescorer, weight: float) -> None:
+        rescoring = msgspec.structs.replace(rescorer.rescoring, weight=weight)
+        self._rescorer = replace(rescorer, rescoring=rescoring)
+        routing = msgspec.structs.replace(self.manifest.routing, rescoring=rescoring)
+        self.manifest = msgspec.structs.replace(self.manifest, routing=routing)
+        for part in self._parts:
+            part.manifest = self.manifest
 
     def search(
         self,

@@ -2,7 +2,8 @@
 
 Every ``corpus.jsonl`` below the directory is built with the default settings; each
 ``NAME.queries.jsonl`` or ``queries*.jsonl`` beside it is asked, with ``NAME.qrels.tsv`` or
-``qrels.tsv`` as labels. Rows: by score alone, and with words and names.
+``qrels.tsv`` as labels. Rows: by score alone, with words, and with
+names too.
 """
 
 import argparse
@@ -52,14 +53,18 @@ def main() -> None:
         settings = Settings(shards=arguments.shards)
         inputs = Inputs(ingested, arguments.model)
         manifest, _ = build(inputs, settings, out, out / ".work", 2, progress)
-        replay = Replay(out / manifest.id)
+        replay, no_names = Replay(out / manifest.id), Replay(out / manifest.id, names=False)
         for name, queries, qrels in sets(corpus):
             labelled = read_labelled(queries, qrels)
             vectors = engine.encode(labelled.questions)
-            for what, texts in (("by score", ()), ("with words", labelled.questions)):
+            for what, who, texts in (
+                ("by score", replay, ()),
+                ("words", no_names, labelled.questions),
+                ("and names", replay, labelled.questions),
+            ):
                 for probe in PROBES:
                     begun = time.process_time()
-                    found = replay.search(vectors, 10, probe, texts)
+                    found = who.search(vectors, 10, probe, texts)
                     spent = (time.process_time() - begun) / len(vectors) * 1e3
                     got = quality(found.ids, labelled.relevant)
                     rows.append(

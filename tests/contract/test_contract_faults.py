@@ -8,6 +8,7 @@ from asgi_client import CALLER_GONE
 from contract import Process, Search, check_problem, read
 from local_fleet import LocalFleet
 
+from app.generation.filters import MAX_FILTER
 from app.wire import vectors_to_bytes
 
 FORM = "application/x-www-form-urlencoded"
@@ -230,6 +231,7 @@ def test_a_wrong_query_string_is_named(
 ROUTES = {
     ("gateway", "/process"): {"POST"},
     ("gateway", "/v1/search"): {"GET", "HEAD", "POST"},
+    ("gateway", "/v1/filters"): {"GET", "HEAD"},
     ("gateway", "/openapi.json"): {"GET", "HEAD"},
     ("shard", "/search"): {"POST"},
     ("encoder", "/encode"): {"POST"},
@@ -275,7 +277,7 @@ def test_an_unknown_path(fleet: LocalFleet, service: str, path: str) -> None:
         check_problem(fleet.clients[service].open(path, method=method), 404, "not_found")
 
 
-TERMS = 1 << 18
+REST = (1 << 18) + MAX_FILTER  # words and a filter
 
 
 @pytest.mark.parametrize(
@@ -284,11 +286,11 @@ TERMS = 1 << 18
         ("gateway", "/process", 1 << 20),
         ("gateway", "/v1/search", 1 << 20),
         ("encoder", "/encode", 8 << 20),
-        ("shard", "/search?generation={generation}&k=1&terms={terms}", 1024 * 8 * 4 + TERMS),
+        ("shard", "/search?generation={generation}&k=1&terms={terms}", 1024 * 8 * 4 + REST),
     ],
 )
 def test_a_body_too_large(fleet: LocalFleet, service: str, path: str, limit: int) -> None:
-    url = path.format(generation=fleet.generation.manifest.id, terms=TERMS)
+    url = path.format(generation=fleet.generation.manifest.id, terms=REST)
     headers = {"Askfleet-Model": fleet.generation.manifest.model.fingerprint}
     client = fleet.clients[service]
     answer = client.post(url, data=b"x" * (limit + 1), headers=headers)

@@ -143,6 +143,7 @@ def make_corpus(path: Path) -> Path:
 def build(corpus: Path, out: Path) -> Path:
     """A sealed generation of the corpus, four shards."""
     options = ["--shards", "4", "--processes", "2", "--sample", "400", "--json"]
+    options += ["--filterable", "set"]
     paths = ["--corpus", str(corpus), "--model", str(model()), "--out", str(out)]
     done = subprocess.run(
         [sys.executable, "-m", "index_builder", "build", *options, *paths],

@@ -10,6 +10,7 @@ from encoder_fakes import DIM, make_artefact
 from small_generations import TEXTS, SmallGeneration, build_small, link, shard_config
 
 from app.errors import GenerationError
+from app.generation.filters import MAX_FILTER
 from app.shard import create_app
 from app.wire import vectors_to_bytes
 
@@ -136,7 +137,7 @@ def test_a_shard_that_the_generation_has_not(three: list[SmallGeneration], tmp_p
         (DIM * 4 + 4, 400, "bad_vectors"),
         (DIM * 4 * 1024, 200, None),
         (DIM * 4 * 1025, 413, "too_many"),
-        (DIM * 4 * 1024 + (1 << 18) + 1, 413, "request_entity_too_large"),
+        (DIM * 4 * 1024 + (1 << 18) + MAX_FILTER + 1, 413, "request_entity_too_large"),
     ],
 )
 def test_the_size_of_a_body(
