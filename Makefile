@@ -47,7 +47,7 @@ demo: .venv/complete $(DEMO) var/demo/model ## 9 real hosts on this machine, an 
 	$(PLAY) playbooks/lab.yml
 	$(PLAY) site.yml
 	$(BIN)/python -m index_builder build --corpus $(DEMO) --model $(MODEL) --shards 4 --out var/generations
-	$(PLAY) update_index.yml -e corpus=$(DEMO) -e model=$(MODEL)
+	$(PLAY) update_index.yml -e corpus=$(DEMO) -e model=$(MODEL) -e filterable=set
 	@$(MAKE) --no-print-directory ask
 
 .PHONY: ask

@@ -49,15 +49,16 @@ class Base:
         router = Router.load(directory, self.manifest)
         self.centroids, self.cluster_shard = router.centroids, router.cluster_shard
         self.shards = shards
-        self._ordinals: list[NDArray[np.int64]] = []
+        # Of each row, what tells its text from every other (texts.Texts.identities).
+        self._held: list[NDArray[np.int64]] = []
 
     def open(self) -> None:
         """Check every file and read the documents' ordinals; raises GenerationError."""
         shards = range(len(self.manifest.shards))
         self.manifest.verify(self._directory, shards, routing=True)
         for shard in shards:
-            found = (row.ordinal for row in self._rows(shard))
-            self._ordinals.append(np.fromiter(found, dtype=np.int64))
+            found = (2 * row.ordinal + (row.matched == "answer") for row in self._rows(shard))
+            self._held.append(np.fromiter(found, dtype=np.int64))
 
     def clusters(self, vectors: NDArray[np.float32]) -> Clusters:
         """Every document (n, dim) in the cluster of its nearest centroid of the base.
@@ -96,25 +97,25 @@ class Base:
             for place, ordinal in rows.places(held):
                 numbers[place] = ordinal
         new = np.flatnonzero(numbers < 0)
-        numbers[new] = np.concatenate(self._ordinals).max() + 1 + np.arange(len(new))
+        numbers[new] = np.concatenate(self._held).max() // 2 + 1 + np.arange(len(new))
         return numbers
 
-    def held(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which documents, by ordinal, each shard of the base stores: (n, shards)."""
-        return np.stack([np.isin(numbers, own) for own in self._ordinals], axis=1)
+    def held(self, texts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which texts, by their identities, each shard of the base stores: (t, shards)."""
+        return np.stack([np.isin(texts, own) for own in self._held], axis=1)
 
     def arrange(
-        self, shard: int, places: NDArray[np.int64], numbers: NDArray[np.int64]
+        self, shard: int, places: NDArray[np.int64], texts: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """The places that a shard stores, in the order of its rows.
+        """The places that a shard stores, in the order of its rows; ``texts`` are identities.
 
-        What the base's shard holds stays in its row. The others, by ordinal, fill the rows of what
+        What the base's shard holds stays in its row. The others, by identity, fill the rows of what
         has gone, and go on at the end; where the shard has shrunk, so do the base's last rows.
         """
-        by_number = places[np.argsort(numbers[places])]
-        wanted = numbers[by_number]
+        by_number = places[np.argsort(texts[places])]
+        wanted = texts[by_number]
         rows = np.full(len(places), -1, dtype=np.int64)
-        before = self._ordinals[shard][: len(places)]
+        before = self._held[shard][: len(places)]
         stays = np.isin(before, wanted)
         rows[: len(before)][stays] = before[stays]
         rows[rows < 0] = np.setdiff1d(wanted, before[stays])

@@ -134,6 +134,12 @@ def add_build(commands: Any) -> None:
         "keyword, number and boolean (default: as the values are)",
     )
     shape.add_argument(
+        "--also-search",
+        choices=("answer",),
+        default="",
+        help="search the documents' answers beside their questions: up to twice the vectors",
+    )
+    shape.add_argument(
         "--sample", type=int, default=2000, metavar="N", help="questions to measure with"
     )
     shape.add_argument("--seed", type=int, default=1)
@@ -157,6 +163,7 @@ def _run(arguments: argparse.Namespace) -> int:
         recall_at_1=arguments.recall_at_1,
         recall_at_10=arguments.recall_at_10,
         rescore_weight=arguments.rescore_weight,
+        also_search=arguments.also_search,
         filterable=wanted_fields(arguments.filterable) if arguments.filterable else (),
         sample=arguments.sample,
         seed=arguments.seed,
@@ -262,6 +269,16 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
             f"lets {row.answered:.0%} of the right answers pass ({confidence.labels} labels)"
             for row in confidence.table
         ]
+    if also := manifest.routing.also:
+        more = also.texts - manifest.documents
+        gain = ""
+        if also.labels:
+            before, now = also.hit_at_1
+            gain = f"; of {also.labels} labelled questions {before:.1%} are answered right first by"
+            gain += f" questions alone, {now:.1%} with answers"
+        lines.append(
+            f"  answers    searched too: {more:,} beside {manifest.documents:,} questions{gain}"
+        )
     if filters := manifest.routing.filters:
         fields = ", ".join(f"{field.name} ({field.kind})" for field in filters.fields)
         lines.append(f"  filters    {fields}")

@@ -34,12 +34,30 @@ class DocumentRows:
             }
         return [found[place] for place in places]
 
-    def stream(self, places: NDArray[np.int64], ordinals: NDArray[np.int64]) -> Iterator[Row]:
-        """The documents of one shard, and their ordinals, in the order of its index."""
+    def answers(self) -> Iterator[tuple[int, str]]:
+        """Place and answer of every document that has one, in the order of the corpus."""
+        query = "SELECT ordinal, answer FROM documents WHERE answer IS NOT NULL ORDER BY ordinal"
+        with closing(sqlite3.connect(self._uri, uri=True)) as connection:
+            yield from connection.execute(query)
+
+    def stream(
+        self,
+        places: NDArray[np.int64],
+        ordinals: NDArray[np.int64],
+        answers: NDArray[np.bool_],
+    ) -> Iterator[Row]:
+        """The documents of one shard, and their ordinals, in the order of its index.
+
+        ``answers`` are the rows that stand for an answer.
+        """
         for start in range(0, len(places), BATCH):
-            rows = self.get(places[start : start + BATCH].tolist())
-            for row, ordinal in zip(rows, ordinals[start : start + BATCH].tolist(), strict=True):
-                yield msgspec.structs.replace(row, ordinal=ordinal)
+            some = slice(start, start + BATCH)
+            rows = self.get(places[some].tolist())
+            for row, ordinal, answer in zip(
+                rows, ordinals[some].tolist(), answers[some].tolist(), strict=True
+            ):
+                matched = "answer" if answer else "question"
+                yield msgspec.structs.replace(row, ordinal=ordinal, matched=matched)
 
     def texts(self, places: NDArray[np.int64]) -> Iterator[list[str]]:
         """The texts of these places, in that order, in batches."""

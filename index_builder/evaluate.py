@@ -46,13 +46,16 @@ class Sample:
     truth: NDArray[np.int64]
 
 
-def leave_one_out(vectors: NDArray[np.float32], ask: AsQuestions, size: int, seed: int) -> Sample:
+def leave_one_out(
+    vectors: NDArray[np.float32], documents: int, ask: AsQuestions, size: int, seed: int
+) -> Sample:
     """Documents asked as questions, each not allowed to find itself.
 
-    ``ask`` gives the vectors that documents, named by place, have as questions.
+    The first ``documents`` vectors are their questions; ``ask`` gives the vectors that documents,
+    named by place, have as questions.
     """
-    size = min(size, len(vectors))
-    rows = np.sort(np.random.default_rng(seed).choice(len(vectors), size, replace=False))
+    size = min(size, documents)
+    rows = np.sort(np.random.default_rng(seed).choice(documents, size, replace=False))
     return with_truth(vectors, ask(rows.astype(np.int64)), rows.astype(np.int64))
 
 

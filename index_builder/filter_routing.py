@@ -40,7 +40,7 @@ def choose_filters(
 
     Args:
         filterable: the fields of the corpus.
-        vectors: (n, dim) of the corpus.
+        vectors: (t, dim) of the texts.
         layout: where documents are.
         sample: questions.
         targets: recall@1 and recall@10 against exact search among what passes.
@@ -52,13 +52,14 @@ def choose_filters(
     for shard, own in enumerate(layout.stored):
         holds[own, shard] = True
     measured = []
-    for name, mask in _filters(filterable, len(vectors), seed):
-        rows = np.flatnonzero(mask)
+    for name, mask in _filters(filterable, layout.texts.documents, seed):
+        rows = np.flatnonzero(mask[layout.texts.owners])
         own_places = np.where(np.isin(exclude, rows), np.searchsorted(rows, exclude), -1)
         truth = with_truth(vectors[rows], asked, own_places).truth
         places = np.where(truth >= 0, rows[truth], -1)
         passing = np.bincount(layout.clusters[rows], minlength=len(layout.centroids))
-        measured.append(_Measured(name, len(rows), truth >= 0, holds[places], passing))
+        documents = int(np.count_nonzero(mask))
+        measured.append(_Measured(name, documents, truth >= 0, holds[places], passing))
     scores = centroid_scores(asked, layout.centroids)
     return min(
         (_best(filterable, measured, scores, layout, one, targets) for one in TEMPERATURES),

@@ -177,12 +177,19 @@ class Filterable:
         for number, column in enumerate(self.columns):
             columns.write(part, number, _taken(column, places))
 
-    def write_routing(self, unfinished: Path, clusters: NDArray[np.int32], count: int) -> None:
-        """Write what gateways need: how many documents of each cluster have each value.
+    def write_routing(
+        self,
+        unfinished: Path,
+        clusters: NDArray[np.int32],
+        owners: NDArray[np.int64],
+        count: int,
+    ) -> None:
+        """Write what gateways need: how many texts of each cluster have each value.
 
         Args:
             unfinished: the generation's directory.
-            clusters: (n,) the cluster of each document.
+            clusters: (t,) the cluster of each text.
+            owners: (t,) the place of the document of each.
             count: how many clusters.
         """
         sizes = np.bincount(clusters, minlength=count).astype(np.uint32)
@@ -191,7 +198,8 @@ class Filterable:
         for number in range(len(self.fields)):
             listed, values = self._listed(number)
             told.append(listed)
-            own = np.repeat(clusters, self.columns[number].counts)
+            column = _taken(Column(values, self.columns[number].counts), owners)
+            values, own = column.values, np.repeat(clusters, column.counts)
             # A document with several values in one bin counts as several: it is a bound.
             pairs, many = np.unique(_pairs(values, own), return_counts=True)
             rows = np.empty(len(pairs), COUNTS)

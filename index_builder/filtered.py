@@ -61,7 +61,7 @@ class Filtered:
             passing = self.columns[shard].passing(wanted)
             hits = searched.indexes[shard].search(query, k, passing=passing)
             real = hits.rows[0] >= 0
-            places.append(searched.layout.stored[shard][hits.rows[0][real]])
+            places.append(searched.layout.documents(shard)[hits.rows[0][real]])
             scores.append(hits.scores[0][real])
         found, got = np.concatenate(places), np.concatenate(scores).astype(np.float64).tolist()
         best = merge(searched.layout.numbers[found].tolist(), got, k)

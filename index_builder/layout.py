@@ -16,6 +16,7 @@ from index_builder.cluster import Clusters, cluster, cluster_count, kept
 from index_builder.corpus.ingest import Ingested
 from index_builder.placement import place
 from index_builder.storage import Placed
+from index_builder.texts import Texts
 
 # Documents in their shards, centroids and their shards -> stored documents over documents, and what
 # other amounts would cost.
@@ -31,14 +32,17 @@ class Layout:
     Attributes:
         centroids: (clusters, dim) float32, unit length.
         cluster_shard: (clusters,) int32, the shard of each cluster.
-        stored: per shard the places it stores, own documents and border copies, in row order.
+        texts: whose vectors they are.
+        stored: per shard the places of the texts that it stores, own ones and border copies, in
+            row order.
         numbers: (n,) int64, the ordinal of each document; without a base its place.
-        clusters: (n,) int32, the cluster of each document.
+        clusters: (t,) int32, the cluster of each text.
         storage: what other amounts of copies would have cost, where they were measured.
     """
 
     centroids: NDArray[np.float32]
     cluster_shard: NDArray[np.int32]
+    texts: Texts
     stored: list[NDArray[np.int64]]
     numbers: NDArray[np.int64]
     clusters: NDArray[np.int32]
@@ -46,11 +50,16 @@ class Layout:
 
     def ordinals(self, shard: int) -> NDArray[np.int64]:
         """The ordinals that a shard stores, in row order."""
-        return self.numbers[self.stored[shard]]
+        return self.numbers[self.documents(shard)]
+
+    def documents(self, shard: int) -> NDArray[np.int64]:
+        """The places of the documents that a shard stores, in row order."""
+        return self.texts.owners[self.stored[shard]]
 
 
 def lay_out(
     vectors: NDArray[np.float32],
+    texts: Texts,
     labels: NDArray[np.int32] | None,
     centres: NDArray[np.float32] | None = None,
     *,
@@ -61,7 +70,8 @@ def lay_out(
     """Cluster and place anew.
 
     Args:
-        vectors: (n, dim) unit vectors.
+        vectors: (t, dim) unit vectors.
+        texts: whose they are.
         labels: (n,) given clusters to keep, or None.
         centres: (clusters, dim) unit vectors, their centroids; None for their means.
         shards: how many.
@@ -79,15 +89,21 @@ def lay_out(
     return Layout(
         clusters.centroids,
         cluster_shard,
+        texts,
         [np.sort(own) for own in stored],
-        np.arange(len(vectors)),
+        np.arange(texts.documents),
         clusters.labels,
         measured,
     )
 
 
 def lay_out_on(
-    base: Base, vectors: NDArray[np.float32], corpus: Ingested, *, choose: ChooseStorage
+    base: Base,
+    vectors: NDArray[np.float32],
+    texts: Texts,
+    corpus: Ingested,
+    *,
+    choose: ChooseStorage,
 ) -> Layout:
     """Keep the base's clusters, their shards, and whatever row it can; see ``lay_out``.
 
@@ -95,13 +111,15 @@ def lay_out_on(
     """
     clusters = base.clusters(vectors)
     numbers = base.number(corpus)
+    own = texts.identities(numbers)
     stored, measured = _stored(
-        vectors, clusters, base.cluster_shard, base.shards, choose, base.held(numbers)
+        vectors, clusters, base.cluster_shard, base.shards, choose, base.held(own)
     )
     return Layout(
         base.centroids,
         base.cluster_shard,
-        [base.arrange(shard, own, numbers) for shard, own in enumerate(stored)],
+        texts,
+        [base.arrange(shard, places, own) for shard, places in enumerate(stored)],
         numbers,
         clusters.labels,
         measured,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ from app.generation.files import sha256_of
 from app.generation.manifest import (
     SCHEMA,
     STORES,
+    AlsoSearched,
     Confidence,
     Manifest,
     ModelRef,
@@ -29,6 +31,7 @@ from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
 from app.generation.shard_index import ShardIndex
 from index_builder import confidence as confidences
 from index_builder import evaluate
+from index_builder.also_gain import hits_at_1
 from index_builder.base import Base
 from index_builder.canaries import make_canaries
 from index_builder.corpus.ingest import Ingested
@@ -45,6 +48,7 @@ from index_builder.seal import Contents, existing, seal
 from index_builder.searched import Searched
 from index_builder.shards import build_index
 from index_builder.storage import Placed, bytes_of, choose_storage
+from index_builder.texts import Texts, answers_of
 from index_builder.words import Words
 
 BUILDER = 11
@@ -66,6 +70,7 @@ class Settings:
         recall_at_10: target against exact search.
         rescore_weight: of the words of a question beside its score; 0 orders by score alone.
         filterable: metadata fields that a search may filter by (``filterable.wanted_fields``).
+        also_search: a field that is searched beside the question, or "".
         sample: questions to measure with.
         seed: of everything random.
     """
@@ -78,6 +83,7 @@ class Settings:
     recall_at_10: float = 0.987
     rescore_weight: float = 0.2
     filterable: tuple[tuple[str, Kind | None], ...] = ()
+    also_search: Literal["", "answer"] = ""
     sample: int = 2000
     seed: int = 1
 
@@ -134,18 +140,16 @@ def build(
     filterable = None
     if settings.filterable:
         filterable = Filterable.read(settings.filterable, rows.metadata())
-    vectors = inputs.vectors
-    if vectors is None:
-        vectors = embed(inputs.corpus, inputs.model, work, processes=processes, progress=progress)
+    vectors, texts = _encoded(inputs, settings, rows, work, processes, progress)
     ask = _as_questions(inputs, model, vectors, rows)
-    sample = _sample(inputs, vectors, ask, settings)
+    sample = _sample(inputs, vectors, texts, ask, settings)
     progress.say("clustering")
-    layout = _layout(inputs, vectors, settings, base, sample)
+    layout = _layout(inputs, vectors, texts, settings, base, sample)
 
     with files.sealing(out) as unfinished:
         (unfinished / "routing").mkdir()
         weight = settings.rescore_weight
-        words = Words(unfinished, len(vectors), weight) if weight else None
+        words = Words(unfinished, texts.documents, weight) if weight else None
         shards = _write_shards(
             unfinished, vectors, layout, rows, settings, base, words, filterable, progress
         )
@@ -176,7 +180,9 @@ def build(
         filters = None
         if filterable is not None:
             progress.say("measuring recall under filters")
-            filterable.write_routing(unfinished, layout.clusters, len(layout.centroids))
+            filterable.write_routing(
+                unfinished, layout.clusters, texts.owners, len(layout.centroids)
+            )
             filters = choose_filters(
                 filterable, vectors, layout, sample, settings.targets, settings.seed
             )
@@ -186,8 +192,15 @@ def build(
         rescorer = words.finish(named=named) if words else None
         own = words.of_shards([info.documents for info in shards], named=named) if words else []
         shards = tuple(_weighed(unfinished, info) for info in shards)
+        if settings.also_search:
+            indexes = [index.by_document() for index in indexes]
         searched = Searched(layout, router, indexes, own, rescorer)
-        confidence = _confidence(inputs, searched, rows, questions, progress)
+        asked = _asked(inputs, questions)
+        confidence = _confidence(searched, rows, questions, asked, progress)
+        also = None
+        if settings.also_search:
+            gain = hits_at_1(questions, asked, vectors, texts, rows, rescorer)
+            also = AlsoSearched(settings.also_search, len(vectors), gain[0], gain[1:])
         canaries = make_canaries(rows, ask, searched)
         if filters is not None:
             filtered = Filtered.read(unfinished, filters, searched, shards)
@@ -197,7 +210,7 @@ def build(
         contents = Contents(
             inputs_hash=inputs_hash,
             model=made_by,
-            documents=len(vectors),
+            documents=texts.documents,
             clusters=len(layout.centroids),
             shards=shards,
             routing=msgspec.structs.replace(
@@ -206,6 +219,7 @@ def build(
                 rescoring=rescorer.rescoring if rescorer else None,
                 confidence=confidence,
                 filters=filters,
+                also=also,
             ),
             canaries=len(canaries),
         )
@@ -226,24 +240,51 @@ def _labelled(
     return questions
 
 
-def _confidence(
+def _encoded(
     inputs: Inputs,
+    settings: Settings,
+    rows: DocumentRows,
+    work: Path,
+    processes: int,
+    progress: Progress,
+) -> tuple[NDArray[np.float32], Texts]:
+    """The vectors (t, dim) of all texts that are searched."""
+    vectors = inputs.vectors
+    if vectors is None:
+        vectors = embed(inputs.corpus, inputs.model, work, processes=processes, progress=progress)
+    if not settings.also_search:
+        return vectors, Texts.of(len(vectors))
+    answers, having = answers_of(rows, work)
+    progress.say(f"{len(having):,} documents have an answer that is searched, too")
+    more = embed(answers, inputs.model, work, processes=processes, progress=progress)
+    return np.concatenate([vectors, more]), Texts.of(len(vectors), having)
+
+
+def _asked(inputs: Inputs, questions: list[Labelled]) -> NDArray[np.float32]:
+    """The vectors of labelled questions."""
+    if not questions:
+        return np.empty((0, 0), np.float32)
+    return open_engine(inputs.model).encode([one.question for one in questions], "query")
+
+
+def _confidence(
     searched: Searched,
     rows: DocumentRows,
     questions: list[Labelled],
+    asked: NDArray[np.float32],
     progress: Progress,
 ) -> Confidence | None:
     if not questions or searched.rescorer is None:
         return None
     progress.say("fitting how sure an answer is")
-    vectors = open_engine(inputs.model).encode([one.question for one in questions], "query")
-    known = confidences.examples(searched, searched.rescorer, rows, questions, vectors)
+    known = confidences.examples(searched, searched.rescorer, rows, questions, asked)
     return confidences.fit(known)
 
 
 def _layout(
     inputs: Inputs,
     vectors: NDArray[np.float32],
+    texts: Texts,
     settings: Settings,
     base: Base | None,
     sample: evaluate.Sample,
@@ -251,7 +292,8 @@ def _layout(
     given = settings.storage
     measured: tuple[StorageRow, ...] = ()
     if given is None and base is not None and settings.bytes_per_document is None:
-        given = base.manifest.stored / base.manifest.documents
+        also = base.manifest.routing.also
+        given = base.manifest.stored / (also.texts if also else base.manifest.documents)
         measured = base.manifest.routing.storage
 
     def choose(
@@ -271,9 +313,10 @@ def _layout(
 
     if base is not None:
         base.open()
-        return lay_out_on(base, vectors, inputs.corpus, choose=choose)
+        return lay_out_on(base, vectors, texts, inputs.corpus, choose=choose)
     return lay_out(
         vectors,
+        texts,
         inputs.labels,
         inputs.centres,
         shards=settings.shards,
@@ -299,7 +342,8 @@ def _write_shards(
         for shard, places in enumerate(layout.stored):
             part = unfinished / shard_dir(shard)
             part.mkdir()
-            stream = rows.stream(places, layout.ordinals(shard))
+            documents_at, ordinals = layout.documents(shard), layout.ordinals(shard)
+            stream = rows.stream(documents_at, ordinals, layout.texts.answers[places])
             own = vectors[places]
             filtered = filterable is not None
             if base is None:
@@ -308,9 +352,9 @@ def _write_shards(
                 kind, trained = base.index(shard, own, settings.index, filtered=filtered)
             documents.write(part / STORES[SCHEMA], stream)
             if words is not None:
-                words.write(part, places, layout.ordinals(shard), rows.texts(places))
+                words.write(part, documents_at, ordinals, rows.texts(documents_at))
             if filterable is not None:
-                filterable.write_shard(part, places)
+                filterable.write_shard(part, documents_at)
             built = build_index(own, kind, settings.seed, trained, filtered=filtered)
             shard_index.write_index(built.index, part / shard_index.NAME)
             infos.append(
@@ -347,11 +391,12 @@ def _as_questions(
 def _sample(
     inputs: Inputs,
     vectors: NDArray[np.float32],
+    texts: Texts,
     ask: evaluate.AsQuestions,
     settings: Settings,
 ) -> evaluate.Sample:
     if not inputs.questions:
-        return evaluate.leave_one_out(vectors, ask, settings.sample, settings.seed)
+        return evaluate.leave_one_out(vectors, texts.documents, ask, settings.sample, settings.seed)
     asked = open_engine(inputs.model).encode(inputs.questions[: settings.sample])
     return evaluate.questions(vectors, asked)
 
@@ -360,8 +405,9 @@ def _inputs_hash(inputs: Inputs, settings: Settings, fingerprint: str, base: Bas
     digest = hashlib.sha256()
     parts = [str(BUILDER), inputs.corpus.digest, fingerprint, *inputs.questions]
     shape = asdict(settings)
-    if not settings.filterable:  # as before there was such a setting
-        del shape["filterable"]
+    for name in ("filterable", "also_search"):  # as before there were such settings
+        if not shape[name]:
+            del shape[name]
     parts.append(msgspec.json.encode(shape).decode())
     if inputs.labelled is not None:
         parts.append(f"labels {sha256_of(inputs.labelled)}")

@@ -66,7 +66,7 @@ class Searched:
         for shard in np.flatnonzero(self.router.probe(query)[0]).tolist():
             hits = self.indexes[shard].search(query, k)
             real = hits.rows[0] >= 0
-            parts.append((self.layout.stored[shard][hits.rows[0][real]], hits.scores[0][real]))
+            parts.append((self.layout.documents(shard)[hits.rows[0][real]], hits.scores[0][real]))
         places, scores = (np.concatenate(both) for both in zip(*parts, strict=True))
         ordinals = self.layout.numbers[places].tolist()
         return Candidates(places, Pool(ordinals, scores.astype(np.float64).tolist()))
@@ -90,7 +90,7 @@ class Searched:
             candidates(self.indexes[shard], self.words[shard], query, unpacked, count, wanted)
             for shard in shards
         ]
-        stored = [self.layout.stored[shard] for shard in shards]
+        stored = [self.layout.documents(shard) for shard in shards]
         places = np.concatenate([own[part.rows] for own, part in zip(stored, parts, strict=True)])
         return Candidates(
             places,

@@ -54,7 +54,9 @@ class Words:
             ordinals: (n,) of its rows.
             texts: of its rows, in batches.
         """
-        new = ~self._counted[places]
+        new = np.zeros(len(places), np.bool_)
+        new[np.unique(places, return_index=True)[1]] = True  # a document may have several rows
+        new &= ~self._counted[places]
         self._counted[places] = True
         found: list[tuple[int, int]] = []
 

@@ -308,6 +308,7 @@ def result_json(result: QueryResult, min_confidence: float) -> dict[str, Any]:
                 "score": hit.score,
                 "lexical": hit.lexical,
                 "metadata": hit.metadata,
+                "matched": hit.matched,
             }
             for hit in result.hits
         ],

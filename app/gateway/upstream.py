@@ -38,7 +38,7 @@ class ShardHit(msgspec.Struct, frozen=True):
     """One document of a shard's answer; ``metadata`` stays undecoded JSON.
 
     ``lexical`` is the coverage of the question's words; None where only scores were asked for.
-    ``named``: it has a name of the question.
+    ``named``: it has a name of the question. ``matched`` is "answer" where its answer is nearest.
     """
 
     ordinal: int
@@ -47,6 +47,7 @@ class ShardHit(msgspec.Struct, frozen=True):
     text: str
     answer: str | None
     metadata: msgspec.Raw
+    matched: str = "question"
     lexical: float | None = None
     named: bool = False
 

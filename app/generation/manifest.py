@@ -156,12 +156,29 @@ class Filters(_Bound, frozen=True):
     table: tuple[FilterRow, ...]
 
 
+class AlsoSearched(_Bound, frozen=True):
+    """A field that is searched beside the question: documents may have two rows (see texts.py).
+
+    Attributes:
+        field: which.
+        texts: questions, and answers that are searched, border copies not counted.
+        labels: questions with a right document that the gain was measured on.
+        hit_at_1: share of them whose first answer is right, by questions alone, and by both.
+    """
+
+    field: Literal["answer"]
+    texts: int
+    labels: int = 0
+    hit_at_1: tuple[float, ...] = ()
+
+
 class RoutingInfo(_Bound, frozen=True):
     """Parameters of the router (see routing.py) and the table they were chosen from.
 
     ``storage`` has the amounts of border copies that were measured; none where one was given.
     ``rescoring`` is None where answers are ordered by score alone, ``confidence`` where no labels
-    were given, ``filters`` where no field may be filtered by.
+    were given, ``filters`` where no field may be filtered by,
+    ``also`` where questions alone are searched.
     """
 
     temperature: float
@@ -175,6 +192,7 @@ class RoutingInfo(_Bound, frozen=True):
     rescoring: Rescoring | None = None
     confidence: Confidence | None = None
     filters: Filters | None = None
+    also: AlsoSearched | None = None
 
 
 def filter_files(field: int) -> tuple[str, str]:

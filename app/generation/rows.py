@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -16,8 +16,11 @@ ENDS = b',"score":'
 BATCH = 1000
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     """One document; ``metadata`` is undecoded JSON.
+
+    ``matched`` is what a row of an index stands for: the document's question, or its answer, where
+    both are searched.
 
     ``ordinal`` is its number in the whole corpus: copies in other shards have the same, and equal
     scores come in its order. Ordinals ascend with the corpus; those of a generation that was built
@@ -29,6 +32,7 @@ class Row(msgspec.Struct, frozen=True):
     text: str
     answer: str | None
     metadata: msgspec.Raw
+    matched: Literal["question", "answer"] = "question"
 
 
 def record_of(row: Row) -> bytes:

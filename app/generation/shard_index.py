@@ -56,18 +56,26 @@ class ShardIndex:
     """A searchable index over unit vectors; scores are inner products, best first.
 
     Equal scores come in the order of ``rank``, or of the rows where there is none.
+
+    Args:
+        index: of FAISS.
+        rank: ordinals of rows, for ties.
+        several: whether rows of one ordinal are of one document, of which the best row counts.
     """
 
-    def __init__(self, index: Any, rank: Rank | None = None) -> None:
+    def __init__(self, index: Any, rank: Rank | None = None, *, several: bool = False) -> None:
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise GenerationError("the index does not score by inner product")
         self._index = index
         self._rank = rank
+        self._several = several and rank is not None
         self.dim: int = index.d
         self.count: int = index.ntotal
 
     @classmethod
-    def load(cls, path: Path, *, dim: int, count: int, rank: Rank | None = None) -> ShardIndex:
+    def load(
+        cls, path: Path, *, dim: int, count: int, rank: Rank | None = None, several: bool = False
+    ) -> ShardIndex:
         """Map the file, which has been checked: FAISS believes what it reads.
 
         Args:
@@ -75,11 +83,12 @@ class ShardIndex:
             dim: dimension that the manifest promises.
             count: rows that the manifest promises.
             rank: ordinals of rows, for ties.
+            several: whether a document may have several rows.
 
         Raises: GenerationError naming what differs.
         """
         try:
-            index = cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), rank)
+            index = cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), rank, several=several)
         except RuntimeError as error:
             raise GenerationError(f"{path} is not a readable FAISS index: {error}") from error
         if (index.dim, index.count) != (dim, count):
@@ -99,7 +108,8 @@ class ShardIndex:
         """The ``k`` nearest rows of each question (n, dim); ties by rank.
 
         FAISS keeps any of the rows that tie for the last place. So one more is asked for, and
-        more still while the last place is tied, before the lowest of them are taken.
+        more still while the last place is tied, before the lowest of them are taken; and while
+        they are of fewer documents than are wanted.
 
         Args:
             queries: the questions.
@@ -114,21 +124,26 @@ class ShardIndex:
         limit = self.count if passing is None else passing.count
         search = self._way(wanted, k, passing)
         k = min(k, limit)
-        rows = np.empty((count, k), dtype=np.int64)
-        scores = np.empty((count, k), dtype=np.float32)
+        rows = np.full((count, k), -1, dtype=np.int64)
+        scores = np.full((count, k), -np.inf, dtype=np.float32)
         if k == 0:  # FAISS refuses to look for nothing
             return Hits(rows, scores)
         for place in range(count):
             query, asked = queries[place : place + 1], min(k + 1, limit)
             while True:
                 [found_scores], [found] = search(query, asked)
-                tied = found[-1] >= 0 and found_scores[-1] == found_scores[k - 1]
-                if asked == limit or not tied:
+                best = self._in_order(found, found_scores)
+                clear = len(best) > k and found_scores[best[-1]] < found_scores[best[k - 1]]
+                if asked == limit or found[-1] < 0 or clear:
                     break
                 asked = min(2 * asked, limit)
-            best = np.lexsort((self._keys(found, found_scores), -found_scores))[:k]
-            rows[place], scores[place] = found[best], found_scores[best]
+            best = best[:k]
+            rows[place, : len(best)], scores[place, : len(best)] = found[best], found_scores[best]
         return Hits(rows, scores)
+
+    def by_document(self) -> ShardIndex:
+        """The same index, where of a document's rows the best counts."""
+        return ShardIndex(self._index, self._rank, several=True)
 
     def scores(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The scores of rows for one question (dim,), bit for bit those that ``search`` finds.
@@ -188,6 +203,16 @@ class ShardIndex:
         effort = faiss.IndexRefineSearchParameters()
         effort.k_factor = factor
         return effort
+
+    def _in_order(self, found: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.intp]:
+        """The positions of rows that were found, best first; of a document's rows the best."""
+        if not self._several or self._rank is None:
+            return np.lexsort((self._keys(found, scores), -scores))
+        real = np.flatnonzero(found >= 0)
+        ranks = self._rank(found[real])
+        order = np.lexsort((found[real], ranks, -scores[real]))
+        first = np.sort(np.unique(ranks[order], return_index=True)[1])
+        return real[order[first]]
 
     def _keys(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
         """What decides between equal scores: ranks are looked up only where there are any."""

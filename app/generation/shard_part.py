@@ -116,6 +116,7 @@ class ShardPart:
             dim=manifest.model.dim,
             count=info.documents,
             rank=words.ordinals if words else partial(ordinals, store),
+            several=manifest.routing.also is not None,
         )
         if store.count != info.documents:
             raise GenerationError(

@@ -85,12 +85,15 @@ def candidates(
     if passing is not None and len(having):
         having = having[passing.holds(having)]
     if len(having):
-        more = having[~np.isin(having, rows)]
+        places, known = words.ordinals(having), words.ordinals(rows)
+        more = having[~np.isin(places, known)]
         more_scores = index.scores(query[0], more)
         order = np.lexsort((more, -more_scores))
+        # Of a document with several rows the best.
+        order = order[np.sort(np.unique(words.ordinals(more[order]), return_index=True)[1])]
         rows = np.concatenate([rows, more[order]])
         scores = np.concatenate([scores, more_scores[order]])
-        named = np.flatnonzero(np.isin(rows, having)).tolist()
+        named = np.flatnonzero(np.isin(words.ordinals(rows), places)).tolist()
     else:
         named = []
     coverage = words.coverage(rows, terms.buckets, terms.weights)

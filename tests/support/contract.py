@@ -61,6 +61,7 @@ class Hit(msgspec.Struct, forbid_unknown_fields=True):
     score: float
     lexical: float | None
     metadata: dict[str, Any] | None
+    matched: str
 
 
 class Query(msgspec.Struct, forbid_unknown_fields=True):

@@ -36,7 +36,7 @@ def measured(vectors: NDArray[np.float32]) -> tuple[Placed, tuple[object, ...]]:
     cluster_shard = place(clusters.sizes, clusters.affinity, clusters.centroids, SHARDS, 1)
     home = cluster_shard[clusters.labels]
     found = border_candidates(vectors, clusters.centroids, cluster_shard, home, SHARDS)
-    sample = leave_one_out(vectors, lambda places: vectors[places], 300, 1)
+    sample = leave_one_out(vectors, len(vectors), lambda places: vectors[places], 300, 1)
     masses = masses_of(sample, clusters.centroids, cluster_shard, SHARDS)
     return Placed(home, found, SHARDS), (sample, masses)
 

@@ -262,6 +262,7 @@ def test_the_public_form_has_no_inner_numbers() -> None:
                 "score": 0.5,
                 "lexical": None,
                 "metadata": {"n": 7},
+                "matched": "question",
             }
         ],
         "partial": True,
