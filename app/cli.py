@@ -46,6 +46,12 @@ def new_parser() -> argparse.ArgumentParser:
     canary.add_argument("--generation-dir", type=Path, required=True)
     canary.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")
     canary.add_argument(
+        "--withdrawn",
+        type=Path,
+        metavar="FILE",
+        help="withdrawn documents, which no answer has (default: beside the generations)",
+    )
+    canary.add_argument(
         "--pin",
         action="store_true",
         help="ask a gateway for this generation, which need not be its current one",
@@ -87,6 +93,10 @@ def _verify_model(arguments: argparse.Namespace) -> str:
 def _canary(arguments: argparse.Namespace) -> str:
     begun = time.monotonic()
     count = run_canaries(
-        arguments.url, arguments.generation_dir, arguments.timeout, pin=arguments.pin
+        arguments.url,
+        arguments.generation_dir,
+        arguments.timeout,
+        pin=arguments.pin,
+        withdrawn=arguments.withdrawn,
     )
     return f"{count} canaries answered as they must in {time.monotonic() - begun:.2f} s"

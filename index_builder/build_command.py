@@ -22,6 +22,7 @@ from index_builder.evaluate import chosen_row
 from index_builder.filterable import wanted_fields
 from index_builder.pipeline import Inputs, Settings, build, check_settings
 from index_builder.progress import Progress
+from index_builder.without import SHOWN, read_without
 
 
 def add_build(commands: Any) -> None:
@@ -66,6 +67,13 @@ def add_build(commands: Any) -> None:
         metavar="FILE",
         help="labelled questions (the command label makes them), 100 or more, to fit how sure an "
         "answer is",
+    )
+    source.add_argument(
+        "--without",
+        type=Path,
+        metavar="FILE",
+        help="documents to leave out: the list that withdraw.yml keeps (var/withdrawn.jsonl), or "
+        "one id a line",
     )
     source.add_argument(
         "--max-bad",
@@ -171,6 +179,7 @@ def _run(arguments: argparse.Namespace) -> int:
     check_settings(settings)
     reading = chosen_reading(arguments)
     _check_input(arguments, reading)
+    without = read_without(arguments.without) if arguments.without else frozenset()
     progress = Progress()
     work: Path = arguments.work or arguments.out / ".work"
     if arguments.corpus:
@@ -189,7 +198,10 @@ def _run(arguments: argparse.Namespace) -> int:
             progress,
         )
     inputs = replace(
-        inputs, questions=_questions(arguments, work, progress), labelled=arguments.labels
+        inputs,
+        questions=_questions(arguments, work, progress),
+        labelled=arguments.labels,
+        without=without,
     )
     manifest, new = build(
         inputs, settings, arguments.out, work, max(arguments.processes, 1), progress
@@ -287,6 +299,12 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
             f"shards, recall@1 {row.recall_at_1:.4f}, recall@10 {row.recall_at_10:.4f}"
             for row in filters.table
         ]
+    if gone := manifest.withdrawn:
+        more = ", …" if len(gone) > SHOWN else ""
+        lines.append(
+            f"  withdrawn  {len(gone):,} documents of the corpus left out: "
+            f"{', '.join(gone[:SHOWN])}{more}"
+        )
     lines += [f"  corpus     {line}" for line in assumed]
     lines += [
         f"  shard {shard.shard:<4} {shard.documents:,} documents, {shard.index_kind}, "

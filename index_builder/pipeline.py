@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -49,6 +49,7 @@ from index_builder.searched import Searched
 from index_builder.shards import build_index
 from index_builder.storage import Placed, bytes_of, choose_storage
 from index_builder.texts import Texts, answers_of
+from index_builder.without import Left, leave_out
 from index_builder.words import Words
 
 BUILDER = 11
@@ -100,7 +101,7 @@ class Inputs:
     ``labels``, ``vectors`` and ``centres`` come from course-project files; ``questions`` are real
     ones to measure recall with, instead of leaving documents out one at a time. ``base`` is a
     sealed generation whose clusters, placement and rows are kept. ``labelled`` is a file of labels
-    (labels.py), to fit how sure an answer is.
+    (labels.py), to fit how sure an answer is. ``without`` are ids of documents to leave out.
     """
 
     corpus: Ingested
@@ -111,6 +112,7 @@ class Inputs:
     centres: NDArray[np.float32] | None = None
     base: Path | None = None
     labelled: Path | None = None
+    without: frozenset[str] = frozenset()
 
 
 def build(
@@ -131,7 +133,11 @@ def build(
     made_by = ModelRef(model.fingerprint, model.name, model.dim)
     check_kind(settings.index, model.dim)
     base = None if inputs.base is None else Base(inputs.base, made_by, settings.shards)
-    inputs_hash = _inputs_hash(inputs, settings, model.fingerprint, base)
+    left = leave_out(inputs.corpus, inputs.without)
+    if left.note:
+        progress.say(f"withdrawn: {left.note}")
+    whole, inputs = inputs.corpus, _left(inputs, left)
+    inputs_hash = _inputs_hash(inputs, settings, model.fingerprint, base, left.ids)
     if found := existing(out, inputs_hash):
         return found, False
 
@@ -140,7 +146,7 @@ def build(
     filterable = None
     if settings.filterable:
         filterable = Filterable.read(settings.filterable, rows.metadata())
-    vectors, texts = _encoded(inputs, settings, rows, work, processes, progress)
+    vectors, texts = _encoded(inputs, whole, left, settings, rows, work, processes, progress)
     ask = _as_questions(inputs, model, vectors, rows)
     sample = _sample(inputs, vectors, texts, ask, settings)
     progress.say("clustering")
@@ -222,8 +228,23 @@ def build(
                 also=also,
             ),
             canaries=len(canaries),
+            withdrawn=left.ids,
         )
         return seal(unfinished, out, contents), True
+
+
+def _left(inputs: Inputs, left: Left) -> Inputs:
+    """The same of what is left of the corpus."""
+    if left.places is None:
+        return inputs
+    labels, vectors, centres = inputs.labels, inputs.vectors, inputs.centres
+    if vectors is not None:
+        vectors = vectors[left.places]
+    if labels is not None:  # a cluster without documents is none
+        kept, renumbered = np.unique(labels[left.places], return_inverse=True)
+        labels = np.asarray(renumbered, np.int32)
+        centres = None if centres is None else centres[kept]
+    return replace(inputs, corpus=left.corpus, labels=labels, vectors=vectors, centres=centres)
 
 
 def _labelled(
@@ -242,16 +263,22 @@ def _labelled(
 
 def _encoded(
     inputs: Inputs,
+    whole: Ingested,
+    left: Left,
     settings: Settings,
     rows: DocumentRows,
     work: Path,
     processes: int,
     progress: Progress,
 ) -> tuple[NDArray[np.float32], Texts]:
-    """The vectors (t, dim) of all texts that are searched."""
+    """The vectors (t, dim) of all texts that are searched.
+
+    Questions of the whole corpus are encoded, so that a withdrawal does not cost encoding it anew.
+    """
     vectors = inputs.vectors
     if vectors is None:
-        vectors = embed(inputs.corpus, inputs.model, work, processes=processes, progress=progress)
+        vectors = embed(whole, inputs.model, work, processes=processes, progress=progress)
+        vectors = vectors if left.places is None else vectors[left.places]
     if not settings.also_search:
         return vectors, Texts.of(len(vectors))
     answers, having = answers_of(rows, work)
@@ -401,7 +428,13 @@ def _sample(
     return evaluate.questions(vectors, asked)
 
 
-def _inputs_hash(inputs: Inputs, settings: Settings, fingerprint: str, base: Base | None) -> str:
+def _inputs_hash(
+    inputs: Inputs,
+    settings: Settings,
+    fingerprint: str,
+    base: Base | None,
+    withdrawn: tuple[str, ...],
+) -> str:
     digest = hashlib.sha256()
     parts = [str(BUILDER), inputs.corpus.digest, fingerprint, *inputs.questions]
     shape = asdict(settings)
@@ -413,6 +446,7 @@ def _inputs_hash(inputs: Inputs, settings: Settings, fingerprint: str, base: Bas
         parts.append(f"labels {sha256_of(inputs.labelled)}")
     if base is not None:
         parts.append(f"base {base.manifest.content_hash}")
+    parts += [f"without {name}" for name in withdrawn]
     digest.update("\n".join(parts).encode())
     for array in (inputs.labels, inputs.vectors, inputs.centres):
         digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())

@@ -66,6 +66,11 @@ class Replay:
         for part in self._parts:
             part.manifest = self.manifest
 
+    def withdraw(self, ids: frozenset[str]) -> None:
+        """Answer without these documents from now on, as a fleet does that knows of it."""
+        for part in self._parts:
+            part.withdraw(ids)
+
     def search(
         self,
         queries: NDArray[np.float32],

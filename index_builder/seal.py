@@ -36,6 +36,7 @@ class Contents:
     shards: tuple[ShardInfo, ...]
     routing: RoutingInfo
     canaries: int
+    withdrawn: tuple[str, ...] = ()
 
 
 def seal(unfinished: Path, out: Path, contents: Contents) -> Manifest:
@@ -58,6 +59,7 @@ def seal(unfinished: Path, out: Path, contents: Contents) -> Manifest:
         routing=contents.routing,
         canaries=contents.canaries,
         files=files.describe(unfinished),
+        withdrawn=contents.withdrawn,
     )
     content = content_hash_of(draft)
     manifest = msgspec.structs.replace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from app.gateway.metrics import GatewayMetrics, Links
 from app.gateway.pools import CONNECT_SECONDS
 from app.gateway.search import Backend, Searcher, SearchResult, result_json
 from app.gateway.upstream import Fleet, Upstream
+from app.gateway.withdrawn import Exchange
 from app.generation.filtering import Filtering
 from app.generation.manifest import Manifest
 from app.generation.rescoring import Rescorer
@@ -37,6 +39,7 @@ from app.service.health import new_service
 from app.service.lifecycle import Lifecycle
 from app.service.request import JSON, Answer, Request, json_answer
 from app.service.threads import Threads
+from app.service.withdrawn import Known, Watch
 from app.tls import identity
 from app.wire import ASKED_HEADER, CANARY_HEADER, GENERATION_HEADER, REQUEST_ID_HEADER
 
@@ -54,8 +57,10 @@ _GENERATION = GENERATION_HEADER.lower()
 KEYED = ("/process", "/v1/")
 
 
-def load_searcher(directory: Path, config: GatewayConfig, backend: Backend) -> Searcher:
-    """Load one generation's router, its checksums first.
+def load_searcher(
+    directory: Path, config: GatewayConfig, backend: Backend, known: Known
+) -> Searcher:
+    """Load one generation's router, its checksums first; ``known`` says what is withdrawn.
 
     Raises: GenerationError where it is damaged or does not fit the fleet.
     """
@@ -72,6 +77,7 @@ def load_searcher(directory: Path, config: GatewayConfig, backend: Backend) -> S
         backend,
         Rescorer.load(directory, manifest),
         Filtering.load(directory, manifest),
+        lambda: known.ids,
     )
     searcher.self_query()
     return searcher
@@ -89,6 +95,19 @@ def fleet_of(config: GatewayConfig) -> Fleet:
     )
 
 
+def watch_withdrawn(config: GatewayConfig, known: Known, lifecycle: Lifecycle) -> None:
+    """Learn what is withdrawn, from now on; where no shard tells it now, ``informed`` waits."""
+    lifecycle.informed = False
+
+    def informed() -> None:
+        lifecycle.informed = True
+
+    addresses = list(chain.from_iterable(config.shard_replicas))
+    exchange = Exchange(known, addresses, fleet_of(config).identity, informed)
+    exchange.once()
+    Watch(known, exchange.due)
+
+
 def create_app(config: GatewayConfig, backend: Backend | None = None) -> Application:
     """Build the service and load its routers.
 
@@ -100,8 +119,9 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
         keys cannot be read.
     """
     fleet = backend or Upstream(Connections(CONNECT_SECONDS), fleet_of(config))
+    known = Known(config.links)
     generations = Generations(
-        config.links, lambda directory: load_searcher(directory, config, fleet)
+        config.links, lambda directory: load_searcher(directory, config, fleet, known)
     )
     breaker = Breaker(lambda: generations.active().self_query())
     lifecycle = Lifecycle(config.drain_file, breaker, config.unit)
@@ -117,6 +137,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
             "loaded": generations.ids,
             "documents": manifest.documents,
             "cache": generations.active().remembered.statistics(),
+            "withdrawn": known.describe(),
         }
 
     app = new_service("gateway", config, lifecycle, describe)
@@ -206,6 +227,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
     def openapi() -> Response:
         return Response(document, content_type=JSON)
 
+    watch_withdrawn(config, known, lifecycle)
     lifecycle.mark_ready()
     routes = {
         "/process": {"POST": process},

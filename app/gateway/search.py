@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Any, Protocol, TypeVar
@@ -24,6 +24,7 @@ from app.generation.merge import Pool, merge
 from app.generation.rescoring import Rescorer
 from app.generation.routing import Passed, Probe, Router
 from app.generation.terms import for_one_shard
+from app.generation.withdrawn import NOTHING
 from app.service.cache import MAX_CHARACTERS, Cache
 from app.service.refusal import refusal_status
 
@@ -86,7 +87,8 @@ HIT_BYTES = 400
 class Searcher:
     """Answers searches on one generation, by its router, and remembers whole answers.
 
-    What is remembered is of this generation alone, and goes with it.
+    What is remembered is of this generation alone, and goes with it. Nothing of it outlives a
+    document's withdrawal; ``withdrawn`` tells the ids.
     """
 
     def __init__(
@@ -96,8 +98,11 @@ class Searcher:
         backend: Backend,
         rescorer: Rescorer | None = None,
         filtering: Filtering | None = None,
+        withdrawn: Callable[[], frozenset[str]] = lambda: NOTHING.ids,
     ) -> None:
         self.manifest = manifest
+        self._withdrawn = withdrawn
+        self._without = withdrawn()
         self._router = router
         self._rescorer = rescorer
         self.filtering = filtering
@@ -128,6 +133,10 @@ class Searcher:
         """
         start = time.perf_counter()
         passed = self._passed(wanted.filter)
+        without = self._withdrawn()
+        if without is not self._without:
+            self._without = without
+            self.remembered.clear()
         keys: list[_Key] = [
             (question, wanted.k, wanted.probe, wanted.rescore, wanted.filter)
             for question in wanted.queries
@@ -142,11 +151,13 @@ class Searcher:
             for place, result in zip(missing, results, strict=True):
                 known[place] = result
                 whole = not result.missing and len(keys[place][0]) <= MAX_CHARACTERS
-                if remember and whole:
+                if remember and whole and without is self._withdrawn():
                     weight = _weight(result) + len(wanted.filter)
                     self.remembered.put(keys[place], result, weight)
         timings["total"] = time.perf_counter() - start
         queries = [result for result in known if result is not None]
+        if without is not (now := self._withdrawn()):  # withdrawn while this was under way
+            queries = [replace(one, hits=_visible(one.hits, now)) for one in queries]
         spent = {name: round(s * 1e3, 2) for name, s in timings.items()}
         return SearchResult(queries, results, spent)
 
@@ -191,6 +202,7 @@ class Searcher:
         question = Wanted(vectors, self.manifest.id, model.fingerprint, k, packed, wanted.filter)
         answers = await self._ask(question, asked, call)
         searched = clock()
+        _leave_out(self._withdrawn(), answers)
         queries = [
             _merged(place, np.flatnonzero(asked[place]).tolist(), answers, wanted, rescorer)
             for place in range(len(vectors))
@@ -261,6 +273,20 @@ def _weight(result: QueryResult) -> int:
         HIT_BYTES + len(hit.text) + len(hit.answer or "") + len(bytes(hit.metadata))
         for hit in result.hits
     )
+
+
+def _leave_out(withdrawn: frozenset[str], answers: _Answers) -> None:
+    """Drop what shards that do not know of a withdrawal have sent."""
+    if not withdrawn:
+        return
+    for answer in filter(None, answers.values()):
+        for place, found in answer.items():
+            if any(hit.id in withdrawn for hit in found.hits):
+                answer[place] = found._replace(hits=_visible(found.hits, withdrawn))
+
+
+def _visible(hits: list[ShardHit], withdrawn: frozenset[str]) -> list[ShardHit]:
+    return [hit for hit in hits if hit.id not in withdrawn]
 
 
 def _merged(

@@ -68,7 +68,11 @@ def read(path: Path) -> list[Canary]:
 
 
 def difference(
-    canary: Canary, ids: Sequence[str], got: Sequence[float], weight: float = 0.0
+    canary: Canary,
+    ids: Sequence[str],
+    got: Sequence[float],
+    weight: float = 0.0,
+    withdrawn: frozenset[str] = frozenset(),
 ) -> str | None:
     """How an answer differs from what it must be, in words; None when it does not.
 
@@ -80,7 +84,10 @@ def difference(
         ids: of the answer, best first.
         got: what it is ordered by (``keys``).
         weight: of coverage.
+        withdrawn: documents that nobody may answer with; see ``_difference_without``.
     """
+    if withdrawn:
+        return _difference_without(withdrawn, canary, ids, got, weight)
     if len(ids) != len(canary.ids):
         return f"{len(ids)} answers instead of {len(canary.ids)}"
     wanted = canary.keys(weight)
@@ -98,4 +105,32 @@ def difference(
                 return f"{expected_id!r} is missing"
         elif abs(found - expected) > TOLERANCE:
             return f"{expected_id!r} has score {found:.4f} instead of {expected:.4f}"
+    return None
+
+
+def _difference_without(
+    withdrawn: frozenset[str],
+    canary: Canary,
+    ids: Sequence[str],
+    got: Sequence[float],
+    weight: float,
+) -> str | None:
+    """``difference``, but for withdrawn documents: they count neither here nor there.
+
+    In the place of each, another one comes among the candidates, whose words may put it before any
+    answer. So an answer that is missing must have been beaten by a whole list of others.
+    """
+    if len(ids) > len(canary.ids):
+        return f"{len(ids)} answers instead of {len(canary.ids)}"
+    keys_of = {name: key for name, key in zip(ids, got, strict=True) if name not in withdrawn}
+    beaten = min(keys_of.values(), default=0.0) if len(ids) == len(canary.ids) else -float("inf")
+    for name, expected in zip(canary.ids, canary.keys(weight), strict=True):
+        if name in withdrawn:
+            continue
+        found = keys_of.get(name)
+        if found is None:
+            if not beaten >= expected - TOLERANCE:  # so that NaN differs
+                return f"{name!r} is missing"
+        elif not abs(found - expected) <= TOLERANCE:
+            return f"{name!r} has score {found:.4f} instead of {expected:.4f}"
     return None

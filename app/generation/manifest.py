@@ -200,8 +200,11 @@ def filter_files(field: int) -> tuple[str, str]:
     return f"filter-{field}-values.npy", f"filter-{field}-counts.npy"
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A sealed generation. ``documents`` counts each once, ``stored`` with border copies."""
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A sealed generation. ``documents`` counts each once, ``stored`` with border copies.
+
+    ``withdrawn`` are the ids that the corpus had and the build left out.
+    """
 
     schema: int
     id: str
@@ -216,6 +219,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     routing: RoutingInfo
     canaries: int
     files: dict[str, FileInfo]
+    withdrawn: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, directory: Path) -> Manifest:
@@ -362,6 +366,7 @@ def content_hash_of(manifest: Manifest) -> str:
         f"Contents(inputs_hash='', model={manifest.model!r}, documents={manifest.documents!r}, "
         f"clusters={manifest.clusters!r}, shards={manifest.shards!r}, "
         f"routing={manifest.routing!r}, canaries={manifest.canaries!r})"
+        f"{f', withdrawn={manifest.withdrawn!r}' if manifest.withdrawn else ''}"
     )
     digest.update(described.encode())
     return digest.hexdigest()

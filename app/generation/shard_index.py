@@ -63,6 +63,9 @@ class ShardIndex:
         several: whether rows of one ordinal are of one document, of which the best row counts.
     """
 
+    hidden: frozenset[int] = frozenset()
+    """None: ``VisibleIndex`` has some (withdrawn_rows.py)."""
+
     def __init__(self, index: Any, rank: Rank | None = None, *, several: bool = False) -> None:
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise GenerationError("the index does not score by inner product")

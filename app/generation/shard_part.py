@@ -22,6 +22,7 @@ from app.generation.shard_index import ShardIndex
 from app.generation.shard_words import ShardWords
 from app.generation.shortlist import Shortlist, by_score, candidates, shortlist
 from app.generation.terms import unpack_terms
+from app.generation.withdrawn_rows import VisibleIndex
 
 
 class Hit(NamedTuple):
@@ -83,7 +84,7 @@ class ShardPart:
         columns: Columns | None = None,
     ) -> None:
         self.manifest = manifest
-        self._index = index
+        self._index = VisibleIndex(index, store)
         self._documents = store
         self._words = words
         self._columns = columns
@@ -127,6 +128,15 @@ class ShardPart:
         columns = Columns.load(part, filters.fields, info.documents) if filters else None
         return cls(manifest, index, store, words, columns)
 
+    def withdraw(self, ids: frozenset[str]) -> None:
+        """Answer without these documents from now on; raises GenerationError."""
+        self._index.withdraw(ids)
+
+    @property
+    def withdrawn(self) -> frozenset[str]:
+        """The withdrawn documents that it has."""
+        return self._index.found
+
     def self_query(self) -> None:
         """Search once and read the answer; raises GenerationError when that is impossible.
 
@@ -135,7 +145,7 @@ class ShardPart:
         query = np.full((1, self.manifest.model.dim), self.manifest.model.dim**-0.5, np.float32)
         [(hits, _, _)] = self.search(query, 1)
         whole = all(np.isfinite(hit.score) and hit.row.text for hit in hits)
-        if not whole or len(hits) != min(self.count, 1):
+        if not whole or len(hits) != min(self.count - len(self._index.hidden), 1):
             raise GenerationError(f"generation {self.manifest.id}: the self-query found nothing")
 
     def passing(self, text: str) -> Passing | None:

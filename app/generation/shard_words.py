@@ -79,9 +79,11 @@ class ShardWords:
         """The ordinals of rows, in that order."""
         return self._ordinals[rows].astype(np.int64)
 
-    def named(self, names: Sequence[int]) -> NDArray[np.int64]:
-        """The rows that have one of these names, ascending; at most ``MAX_NAMED``."""
-        rows = {row for name in names for row in self._names.numbers(name)}
+    def named(
+        self, names: Sequence[int], hidden: frozenset[int] = frozenset()
+    ) -> NDArray[np.int64]:
+        """The rows that have one of these names, ascending; at most ``MAX_NAMED``, none hidden."""
+        rows = {row for name in names for row in self._names.numbers(name)} - hidden
         return np.array(sorted(rows)[:MAX_NAMED], np.int64)
 
     def coverage(

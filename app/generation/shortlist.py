@@ -14,6 +14,7 @@ from app.generation.passing import Passing
 from app.generation.shard_index import ShardIndex
 from app.generation.shard_words import ShardWords
 from app.generation.terms import Unpacked
+from app.generation.withdrawn_rows import VisibleIndex
 
 
 class Offered(NamedTuple):
@@ -59,7 +60,7 @@ class Candidates:
 
 
 def candidates(
-    index: ShardIndex,
+    index: ShardIndex | VisibleIndex,
     words: ShardWords,
     query: NDArray[np.float32],
     terms: Unpacked,
@@ -81,7 +82,7 @@ def candidates(
     hits = index.search(query, k, wanted, passing)
     real = hits.rows[0] >= 0
     rows, scores = hits.rows[0][real], hits.scores[0][real]
-    having = words.named(terms.names) if terms.names else rows[:0]
+    having = words.named(terms.names, index.hidden) if terms.names else rows[:0]
     if passing is not None and len(having):
         having = having[passing.holds(having)]
     if len(having):

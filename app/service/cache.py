@@ -50,6 +50,12 @@ class Cache(Generic[K, V]):
                 _, (_, gone) = self._entries.popitem(last=False)
                 self._weight -= gone
 
+    def clear(self) -> None:
+        """Forget everything but the statistics."""
+        with self._lock:
+            self._entries.clear()
+            self._weight = 0
+
     def statistics(self) -> dict[str, Any]:
         """Entries, hits, misses and hit rate (0 to 1; None before the first question)."""
         with self._lock:

@@ -17,10 +17,10 @@ from app.service.lifecycle import Lifecycle
 from app.service.metrics import Metrics, State
 from app.service.refusal import refusal_status
 from app.service.siblings import ALONE_HEADER
-from app.wire import CANARY_HEADER
+from app.wire import CANARY_HEADER, WITHDRAWN_PATH
 
 # What a drained service goes on answering.
-HEALTH_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+HEALTH_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics", WITHDRAWN_PATH})
 
 
 def json_response(body: object, status: int = 200) -> Response:
@@ -40,6 +40,9 @@ def check_gate(name: str, lifecycle: Lifecycle, *, canary: bool) -> None:
     """Raise ProblemError, by which nginx asks another replica, where this one refuses questions."""
     if lifecycle.breaker.refuses:
         raise broken(name)
+    if not lifecycle.informed:
+        detail = f"{lifecycle.unit} has not heard yet which documents are withdrawn"
+        raise ProblemError(refusal_status(name), "withdrawn_unknown", detail, retry_after=1)
     if not canary and lifecycle.drained:
         raise ProblemError(
             refusal_status(name), "draining", f"{lifecycle.unit} is being drained", retry_after=1

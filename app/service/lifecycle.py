@@ -26,6 +26,8 @@ class Lifecycle:
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self.started = time.monotonic()
+        self.informed = True
+        """Whether it knows what it may answer with; a gateway asks the shards when it starts."""
         self.siblings: Siblings | None = None
         """The unit's other processes; set by the worker where there are any."""
 
@@ -44,7 +46,7 @@ class Lifecycle:
 
     def status(self, *, canary: bool = False) -> str:
         """``starting``, ``broken``, ``draining`` or ``ok``; a canary sees no drain flag."""
-        if not self._ready.is_set():
+        if not self._ready.is_set() or not self.informed:
             return "starting"
         if self.breaker.fault:
             return "broken"

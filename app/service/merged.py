@@ -35,6 +35,9 @@ def health(own: Body, others: Mapping[int, bytes | None], slot: int) -> Body:
     if "loaded" in own:
         everywhere = set.intersection(*(set(body["loaded"]) for body in answered))
         merged["loaded"] = [one for one in own["loaded"] if one in everywhere]
+    lists = [body["withdrawn"] for body in answered if "withdrawn" in body]
+    if any(one != lists[0] for one in lists):
+        merged["withdrawn"] = {"documents": min(x["documents"] for x in lists), "digest": "differs"}
     merged["processes"] = [
         {"process": one, "status": body["status"], **_picked(body)}
         for one, body in sorted(bodies.items())

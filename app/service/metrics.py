@@ -120,6 +120,10 @@ class State(Collector):
         if "documents" in told:
             documents = told["documents"]
             yield GaugeMetricFamily("askfleet_documents", "Documents that it serves.", documents)
+        if "withdrawn" in told:
+            gone = told["withdrawn"]["documents"]
+            text = "Documents that it answers without."
+            yield GaugeMetricFamily("askfleet_withdrawn_documents", text, gone)
         if self._config.tls is not None:
             yield GaugeMetricFamily(
                 "askfleet_certificate_expires_timestamp_seconds",

@@ -25,10 +25,13 @@ from app.service.lifecycle import Lifecycle
 from app.service.request import Answer as HttpAnswer
 from app.service.request import Request, check_waits
 from app.service.threads import Threads
+from app.service.withdrawn import Known, Watch
 from app.shard.answer import answer_body
+from app.shard.withdrawn import routes_of
 from app.wire import (
     MODEL_HEADER,
     SLOTS_HEADER,
+    WITHDRAWN_PATH,
     body_parts,
     type_f32,
     vectors_from_bytes,
@@ -83,6 +86,16 @@ def create_app(config: ShardConfig) -> Application:
     by_id = {part.manifest.id: part for part in parts.values()}
     current = parts["current"]
 
+    def withdraw(ids: frozenset[str]) -> None:
+        try:
+            for part in by_id.values():
+                part.withdraw(ids)
+        except GenerationError as error:
+            breaker.damaged(str(error), lambda: withdraw(ids))
+            raise
+
+    known = Known(config.links, withdraw)
+
     def describe() -> dict[str, Any]:
         return {
             "shard": config.shard,
@@ -92,6 +105,7 @@ def create_app(config: ShardConfig) -> Application:
                 for name in ("current", "previous")
             },
             "documents": current.count,
+            "withdrawn": known.describe(),
         }
 
     app = new_service("shard", config, lifecycle, describe)
@@ -169,7 +183,13 @@ def create_app(config: ShardConfig) -> Application:
 
     lifecycle.mark_ready()
     ways = {Search: Way("/search", find)}
-    return Application(app, {"/search": {"POST": search}}, ways=ways)
+    Watch(known)
+
+    def found() -> set[str]:
+        return {name for part in by_id.values() for name in part.withdrawn}
+
+    lists = routes_of(known, found, threads)
+    return Application(app, {"/search": {"POST": search}, WITHDRAWN_PATH: lists}, ways=ways)
 
 
 def _whole(text: str) -> int:

@@ -24,6 +24,8 @@ REACHED_HEADER = "Askfleet-Reached"
 ASKED_HEADER = "Askfleet-Asked"
 DEADLINE_HEADER = "Askfleet-Deadline-Ms"
 REQUEST_ID_HEADER = "X-Request-ID"
+# Where a shard tells and hears what is withdrawn; "have" is the digest of what the caller knows.
+WITHDRAWN_PATH = "/withdrawn"
 # So many characters of ids reach the logs: those of a whole batch (app/gateway/batches.py).
 MAX_REQUEST_ID = 16 * 65
 

@@ -123,8 +123,8 @@ HEALTH = {
     "status", "service", "unit", "host", "version", "release", "uptime_seconds", "model",
 }  # fmt: skip
 MORE = {
-    "gateway": {"generations", "loaded", "documents", "cache"},
-    "shard": {"generations", "documents", "shard"},
+    "gateway": {"generations", "loaded", "documents", "cache", "withdrawn"},
+    "shard": {"generations", "documents", "shard", "withdrawn"},
     "encoder": {"models", "dim", "precision", "cache", "queue"},
 }
 

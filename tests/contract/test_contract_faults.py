@@ -234,6 +234,7 @@ ROUTES = {
     ("gateway", "/v1/filters"): {"GET", "HEAD"},
     ("gateway", "/openapi.json"): {"GET", "HEAD"},
     ("shard", "/search"): {"POST"},
+    ("shard", "/withdrawn"): {"GET", "HEAD", "POST"},
     ("encoder", "/encode"): {"POST"},
     **{
         (service, path): {"GET", "HEAD"}

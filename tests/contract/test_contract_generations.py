@@ -20,6 +20,7 @@ from app import cli, gateway
 from app.errors import GenerationError
 from app.gateway.generations import RETRY_SECONDS, Generations
 from app.gateway.search import Searcher
+from app.service.withdrawn import Known
 
 CANARY = {"Askfleet-Canary": "1"}
 NOWHERE = "20260101T000000Z-00000000"
@@ -236,7 +237,8 @@ def test_the_canary_command_can_pin(
 
 def loader(fleet: LocalFleet) -> Any:
     def load(directory: Path) -> Searcher:
-        return gateway.load_searcher(directory, fleet.config, None)  # type: ignore[arg-type]  # never searched
+        known = Known(fleet.config.links)
+        return gateway.load_searcher(directory, fleet.config, None, known)  # type: ignore[arg-type]  # never searched
 
     return load
 

@@ -40,6 +40,7 @@ class ServiceProcess:
         activated: bool = True,
         ipv6: bool = False,
         notify: str = "",
+        bind: str = "127.0.0.1:0",
     ) -> None:
         self.log = log
         self.states: list[str] = []
@@ -73,7 +74,7 @@ class ServiceProcess:
                 fds = (*fds, self._second.fileno())
             command = [sys.executable, "-c", LAUNCH, ",".join(map(str, fds)), *command]
         else:
-            own["ASKFLEET_BIND"] = "127.0.0.1:0"
+            own["ASKFLEET_BIND"] = bind
         self.started = time.monotonic()
         with log.open("wb") as sink:
             self.process = subprocess.Popen(

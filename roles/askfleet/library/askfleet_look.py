@@ -22,6 +22,8 @@ from ansible.module_utils.askfleet_host import (
     unit_states,
 )
 from ansible.module_utils.askfleet_pools import ask_replicas
+from ansible.module_utils.askfleet_withdrawn import NAME as WITHDRAWN
+from ansible.module_utils.askfleet_withdrawn import read as read_withdrawn
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -99,7 +101,8 @@ look:
     that nginx asks, C(status) and C(loaded)), C(disk) and C(memory) in bytes, C(writes) (by
     directory C(error), the name of an errno, C(why) in words, C(free) in bytes, C(inodes), None
     where the file system does not count them), C(lock), C(journal), C(damage)
-    (by service, what C(verify) found at current and previous).
+    (by service, what C(verify) found at current and previous), C(withdrawn) (the C(list) of
+    withdrawn documents, or its C(damage)).
   type: dict
   returned: success
 """
@@ -209,6 +212,14 @@ def try_to_write(directory: Path) -> dict[str, Any]:
     return {"error": error, "why": why, "free": free, "inodes": inodes}
 
 
+def withdrawn(data: Path) -> dict[str, str]:
+    """Return the content of the list of withdrawn documents, or what is wrong with it."""
+    try:
+        return {"list": read_withdrawn(data / WITHDRAWN).rendered().decode(), "damage": ""}
+    except (OSError, ValueError) as error:
+        return {"list": "", "damage": str(error)}
+
+
 def dangling(data: Path) -> list[str]:
     """Return the links, as C(kind/name), whose target is gone."""
     links = (data / kind / name for kind in KINDS for name in ("current", "previous"))
@@ -245,6 +256,7 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
         "writes": {name: try_to_write(Path(name)) for name in params["writes"]},
         "lock": read_lock(state / "update.lock"),
         "journal": notes(state, params["history"]),
+        "withdrawn": withdrawn(data),
         "damage": damage(services, data, install / "current/bin/askfleet")
         if params["verify"]
         else {},

@@ -78,3 +78,40 @@ def test_a_broken_file_is_named_by_line(tmp_path: Path, content: bytes, message:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(GenerationError, match="c: No such file"):
         canary.read(tmp_path / "c")
+
+
+FIVE = Canary("q", ("a", "b", "c", "d", "e"), (0.9, 0.8, 0.7, 0.6, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("ids", "scores"),
+    [
+        ("acdef", (0.9, 0.7, 0.6, 0.5, 0.4)),  # b is gone, f has come after the others
+        ("afcde", (0.9, 0.85, 0.7, 0.6, 0.5)),  # f is before some, by its words
+        ("afgcd", (0.9, 0.85, 0.82, 0.7, 0.6)),  # e is beaten by all
+        ("abcde", (0.9, 0.8, 0.7, 0.6, 0.5)),  # asked before b was gone
+        ("acde", (0.9, 0.7, 0.6, 0.5)),  # no other document is there
+    ],
+)
+def test_a_withdrawn_document_fails_no_canary(ids: str, scores: tuple[float, ...]) -> None:
+    assert difference(FIVE, tuple(ids), scores, withdrawn=frozenset("bx")) is None
+
+
+@pytest.mark.parametrize(
+    ("ids", "scores", "told"),
+    [
+        ("cdefg", (0.7, 0.6, 0.5, 0.4, 0.3), "'a' is missing"),
+        ("acdef", (0.9, 0.7, 0.65, 0.5, 0.4), "'d' has score"),
+        ("acdef", (0.9, float("nan"), 0.6, 0.5, 0.4), "'c' has score"),
+        ("acd", (0.9, 0.7, 0.6), "'e' is missing"),
+        ("fghij", (0.4, 0.3, 0.2, 0.1, 0.0), "'a' is missing"),
+        ("", (), "'a' is missing"),
+        ("acdefg", (0.9, 0.7, 0.6, 0.5, 0.4, 0.3), "6 answers"),
+    ],
+)
+def test_other_faults_are_seen_beside_it(ids: str, scores: tuple[float, ...], told: str) -> None:
+    assert told in str(difference(FIVE, tuple(ids), scores, withdrawn=frozenset("b")))
+
+
+def test_where_all_answers_are_withdrawn_any_others_will_do() -> None:
+    assert difference(FIVE, ("x",), (0.1,), withdrawn=frozenset("abcde")) is None

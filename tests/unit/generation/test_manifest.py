@@ -163,11 +163,21 @@ def test_every_field_is_bound_but_for_those_that_say_when_and_from_what(copy: Pa
     """A field that is added must be covered by the content hash, or be named here."""
     free = {"schema", "id", "content_hash", "inputs_hash", "created_at"}
     derived = {"stored"}  # the sum of the shards' documents
-    bound = {"model", "documents", "clusters", "shards", "routing", "canaries", "files"}
+    bound = {
+        "model",
+        "documents",
+        "clusters",
+        "shards",
+        "routing",
+        "canaries",
+        "files",
+        "withdrawn",
+    }
     assert set(Manifest.__struct_fields__) == free | derived | bound
     manifest = Manifest.load(copy)
     for name in bound:
-        other = msgspec.structs.replace(manifest, **{name: {} if name == "files" else None})
+        another = {"files": {}, "withdrawn": ("one",)}.get(name)
+        other = msgspec.structs.replace(manifest, **{name: another})
         assert content_hash_of(other) != manifest.content_hash, name
     edit(copy, lambda m: m.update(inputs_hash="1" * 64, created_at="2020-01-01T00:00:00+00:00"))
     Manifest.load(copy)

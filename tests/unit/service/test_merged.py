@@ -60,3 +60,13 @@ def test_metrics_of_a_process_that_says_nothing_are_left_out() -> None:
     assert 'a_total{process="2",x="1"} 2.0' in told
     assert 'process="1"' not in told
     assert told.count("# TYPE a_total counter") == 1
+
+
+def test_processes_that_do_not_answer_by_the_same_list_say_so() -> None:
+    one = {"status": "ok", "withdrawn": {"documents": 2, "digest": "two"}}
+    other = {"status": "ok", "withdrawn": {"documents": 1, "digest": "one"}}
+    told = merged.health(one, {1: json.dumps(other).encode()}, 0)
+    assert told["withdrawn"] == {"documents": 1, "digest": "differs"}
+    assert told["status"] == "ok", "a moment later they do; none is taken out for that"
+    told = merged.health(one, {1: json.dumps(one).encode()}, 0)
+    assert told["withdrawn"] == one["withdrawn"]

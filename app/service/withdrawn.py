@@ -1,0 +1,119 @@
+"""What a service knows of withdrawn documents, by the file on its host and by what others tell.
+
+The file is looked at twice a second, beside the requests: these read ``ids`` and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from app.errors import GenerationError
+from app.generation.withdrawn import NAME, NOTHING, Withdrawn, read
+
+# How often the file is looked at, in seconds, and how soon again where something failed.
+LOOK = 0.5
+AGAIN = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Known:
+    """The list that one service process answers by. Safe for threads.
+
+    It only grows by merging: a file that is removed, or an older one, brings no document back.
+
+    Args:
+        links: the service's directory of links; the list lies beside it.
+        apply: makes the service leave these out, before anybody is told that it does; raises
+            GenerationError where it cannot.
+
+    Raises: GenerationError where the file is damaged: what nobody may answer with is not known.
+    """
+
+    def __init__(
+        self, links: Path, apply: Callable[[frozenset[str]], None] = lambda _: None
+    ) -> None:
+        self._path = links.parent / NAME
+        self._apply = apply
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int] | None = None
+        self._told = NOTHING
+        self.list = NOTHING
+        """What is applied."""
+        self.ids: frozenset[str] = frozenset()
+        """Of what nobody may answer with."""
+        self.refresh(strict=True)
+
+    def hear(self, other: Withdrawn) -> None:
+        """Add what another service knows; it is applied before this returns."""
+        with self._lock:
+            self._told = self._told.merged(other)
+            self._settle()
+
+    def refresh(self, *, strict: bool = False) -> None:
+        """Read the file, where it has changed, and apply it.
+
+        Args:
+            strict: whether a file that cannot be read is an error. Else what is known stays, with
+                one line in the log for each state of the file.
+        """
+        with self._lock:
+            try:
+                stamp = self._stamped()
+                if stamp != self._stamp:
+                    self._stamp = stamp
+                    self._told = self._told.merged(read(self._path))
+            except (OSError, ValueError) as error:
+                if strict:
+                    raise GenerationError(str(error)) from error
+                log.error("what was known of withdrawn documents stays: %s", error)
+            self._settle()
+
+    def _stamped(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_mtime_ns, status.st_ino
+
+    def _settle(self) -> None:
+        if self._told is self.list:
+            return
+        self._apply(self._told.ids)
+        if self._told.ids != self.ids:
+            # A warning, because that is what reaches the journal.
+            log.warning("%d documents are withdrawn from now on", len(self._told.ids))
+        self.list, self.ids = self._told, self._told.ids
+
+    def describe(self) -> dict[str, Any]:
+        """The member ``withdrawn`` of /health."""
+        return {"documents": len(self.ids), "digest": self.list.digest}
+
+
+class Watch:
+    """Looks at the file, and does ``beside`` in the same thread, until the process ends."""
+
+    def __init__(self, known: Known, beside: Callable[[], None] = lambda: None) -> None:
+        self._known = known
+        self._beside = beside
+        self._stopped = threading.Event()
+        threading.Thread(target=self._run, name="withdrawn", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        pause = LOOK
+        while not self._stopped.wait(pause):
+            pause = LOOK
+            try:
+                self._known.refresh()
+                self._beside()
+            except Exception as error:  # whatever it is, the next look is another try
+                log.error("withdrawn documents: %s: %s", type(error).__name__, error)
+                pause = AGAIN

@@ -1,0 +1,1 @@
+../../../app/generation/withdrawn.py
