@@ -282,14 +282,14 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
             for row in confidence.table
         ]
     if also := manifest.routing.also:
-        more = also.texts - manifest.documents
+        answers = also.texts - manifest.documents
         gain = ""
         if also.labels:
             before, now = also.hit_at_1
             gain = f"; of {also.labels} labelled questions {before:.1%} are answered right first by"
             gain += f" questions alone, {now:.1%} with answers"
         lines.append(
-            f"  answers    searched too: {more:,} beside {manifest.documents:,} questions{gain}"
+            f"  answers    searched too: {answers:,} beside {manifest.documents:,} questions{gain}"
         )
     if filters := manifest.routing.filters:
         fields = ", ".join(f"{field.name} ({field.kind})" for field in filters.fields)
