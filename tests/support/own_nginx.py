@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 TEMPLATES = Path(__file__).parents[2] / "templates/nginx"
+PAGE = Path(__file__).parents[2] / "roles/nginx/files/search_page"
 
 
 def free_port() -> int:
@@ -53,6 +54,8 @@ def configure(
         "nginx_connections_per_address": 100,
         "nginx_patience_seconds": 10,
         "nginx_cors_origins": [],
+        "nginx_search_page": False,
+        "nginx_search_page_dir": PAGE,
         "nginx_inside": ["127.0.0.1"],
         "nginx_gateways": replicas,
         "nginx_host": {

@@ -1,0 +1,67 @@
+// Which words a text shares with a question. This sees two texts and no corpus, so it says what is the same, not what
+// decided: the fleet orders by meaning, and by how rare the shared trigrams are.
+
+const SEGMENTER = new Intl.Segmenter(undefined, { granularity: "word" });
+const MIN_LENGTH = 5;
+const MIN_SHARED = 0.5;
+// English words that nearly every question has. They are marked only where a question has no others.
+const COMMON = new Set(
+  ("a about an and any are as at be been by can could did do does for from had has have he her his how i if in into is " +
+    "it its may me my of on or our she should so than that the their them there they this to was we were what when " +
+    "where which who whom whose why will with would you your").split(" "),
+);
+
+/** Without case and compatibility forms, as the fleet folds texts. */
+export const fold = (text) => text.normalize("NFKC").toLowerCase().normalize("NFKC");
+
+/**
+ * The words of a text and where they stand.
+ * @param {string} text
+ * @returns {{word: string, start: number, end: number}[]} words folded
+ */
+export function words(text) {
+  return [...SEGMENTER.segment(text)]
+    .filter((part) => part.isWordLike)
+    .map((part) => ({ word: fold(part.segment), start: part.index, end: part.index + part.segment.length }));
+}
+
+/** How alike two words are by the trigrams they share, 0 to 1 (Dice). */
+export function alike(one, other) {
+  const [ours, theirs] = [trigrams(one), trigrams(other)];
+  const shared = [...ours].filter((trigram) => theirs.has(trigram)).length;
+  return (2 * shared) / (ours.size + theirs.size);
+}
+
+/**
+ * A text cut where marks begin and end.
+ * @param {string} text
+ * @param {string} question
+ * @returns {{text: string, shared: ""|"same"|"alike"}[]} the pieces, which are the text when joined
+ */
+export function marked(text, question) {
+  const all = words(question).map(({ word }) => word);
+  const telling = all.filter((word) => !COMMON.has(word));
+  const wanted = new Set(telling.length ? telling : all);
+  const pieces = [];
+  let at = 0;
+  for (const { word, start, end } of words(text)) {
+    const shared = wanted.has(word) ? "same" : [...wanted].some((asked) => mistyped(asked, word)) ? "alike" : "";
+    if (!shared) continue;
+    if (start > at) pieces.push({ text: text.slice(at, start), shared: "" });
+    pieces.push({ text: text.slice(start, end), shared });
+    at = end;
+  }
+  if (at < text.length) pieces.push({ text: text.slice(at), shared: "" });
+  return pieces;
+}
+
+// Short words and numbers that differ are other words: "cat" is no mistyped "car", X100 no X200.
+function mistyped(asked, word) {
+  if (Math.min(asked.length, word.length) < MIN_LENGTH || /\p{N}/u.test(asked + word)) return false;
+  return alike(asked, word) >= MIN_SHARED;
+}
+
+function trigrams(word) {
+  const padded = [" ", ...word, " "];
+  return new Set(padded.slice(2).map((last, place) => padded[place] + padded[place + 1] + last));
+}
