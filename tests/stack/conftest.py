@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from stack_processes import Stack, build, make_corpus
+from browser import chromium, opened
+from playwright.sync_api import Browser, Page
+from stack_processes import URL, Stack, build, make_corpus
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +26,18 @@ def _left_healthy(stack: Stack) -> Iterator[None]:
     """Every test finds a healthy stack and has to leave one."""
     yield
     stack.wait_healthy(30)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests; each opens pages with profiles of their own."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(stack: Stack, browser: Browser) -> Iterator[Page]:
+    """The search page as it is first seen, on a desktop."""
+    with opened(browser) as page:
+        page.goto(URL)
+        yield page

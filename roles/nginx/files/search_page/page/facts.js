@@ -17,9 +17,9 @@ export function showFacts(answer, seconds) {
     Generation: answer.generation,
     Shards: own.shards_asked.join(", ") || "none",
     Missing: own.shards_missing.join(", "),
-    Sure: own.confidence === null ? "not known: built without labels" : own.confidence.toFixed(3),
-    Fleet: `${milliseconds(times.total)} (encode ${milliseconds(times.encode)}, search ${milliseconds(times.search)})`,
-    "With network": milliseconds(1000 * seconds),
+    Confidence: own.confidence === null ? "not known: built without labels" : own.confidence.toFixed(3),
+    Fleet: times.search ? `${milliseconds(times.total)} (encode ${milliseconds(times.encode)}, search ${milliseconds(times.search)})` : "from memory",
+    "Round trip": milliseconds(1000 * seconds),
   };
   const said = Object.entries(rows).filter(([, value]) => value);
   byId("facts").querySelector("dl").replaceChildren(

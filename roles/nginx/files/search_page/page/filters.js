@@ -7,7 +7,7 @@ const RANGE = ["gte", "lte"];
 
 /**
  * Show the fields, with what is chosen.
- * @param {HTMLDetailsElement} place - with a form, hidden where there is nothing to choose
+ * @param {HTMLElement} place - with a form, hidden where there is nothing to choose
  * @param {{name: string, type: "keyword"|"boolean"|"number", values: {value: unknown, documents: number}[],
  *   min?: number, max?: number}[]} fields - of /v1/filters
  * @param {object} filter - what is chosen

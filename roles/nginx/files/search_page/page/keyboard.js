@@ -45,6 +45,4 @@ function move(by, target, { input, list }) {
   return Boolean(next);
 }
 
-function writes(target) {
-  return target instanceof HTMLInputElement || target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement;
-}
+const writes = (target) => target.matches("input:not([type=checkbox])");

@@ -140,7 +140,7 @@ keyboard(input, list, () => change({ question: "" }));
 copyButtons(byId("copied"));
 // On a narrow screen results come first, and everything beside them is folded.
 if (matchMedia("(width < 60rem)").matches) {
-  for (const part of document.querySelectorAll("aside details")) part.open = false;
+  for (const part of document.querySelectorAll("details")) part.open = false;
 }
 showState();
 ask();

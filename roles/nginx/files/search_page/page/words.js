@@ -2,12 +2,14 @@
 // decided: the fleet orders by meaning, and by how rare the shared trigrams are.
 
 const SEGMENTER = new Intl.Segmenter(undefined, { granularity: "word" });
-const MIN_LENGTH = 5;
-const MIN_SHARED = 0.5;
+// Two words are alike that have so many trigrams in common, and such a share of all: "vaccnies", "codes", not "word"
+// for "work".
+const MIN_SHARED = 3;
+const MIN_SHARE = 0.5;
 // English words that nearly every question has. They are marked only where a question has no others.
 const COMMON = new Set(
   ("a about an and any are as at be been by can could did do does for from had has have he her his how i if in into is " +
-    "it its may me my of on or our she should so than that the their them there they this to was we were what when " +
+    "it its may me my not of on or our she should so than that the their them there they this to was we were what when " +
     "where which who whom whose why will with would you your").split(" "),
 );
 
@@ -25,13 +27,6 @@ export function words(text) {
     .map((part) => ({ word: fold(part.segment), start: part.index, end: part.index + part.segment.length }));
 }
 
-/** How alike two words are by the trigrams they share, 0 to 1 (Dice). */
-export function alike(one, other) {
-  const [ours, theirs] = [trigrams(one), trigrams(other)];
-  const shared = [...ours].filter((trigram) => theirs.has(trigram)).length;
-  return (2 * shared) / (ours.size + theirs.size);
-}
-
 /**
  * A text cut where marks begin and end.
  * @param {string} text
@@ -45,7 +40,7 @@ export function marked(text, question) {
   const pieces = [];
   let at = 0;
   for (const { word, start, end } of words(text)) {
-    const shared = wanted.has(word) ? "same" : [...wanted].some((asked) => mistyped(asked, word)) ? "alike" : "";
+    const shared = wanted.has(word) ? "same" : [...wanted].some((asked) => alike(asked, word)) ? "alike" : "";
     if (!shared) continue;
     if (start > at) pieces.push({ text: text.slice(at, start), shared: "" });
     pieces.push({ text: text.slice(start, end), shared });
@@ -55,10 +50,11 @@ export function marked(text, question) {
   return pieces;
 }
 
-// Short words and numbers that differ are other words: "cat" is no mistyped "car", X100 no X200.
-function mistyped(asked, word) {
-  if (Math.min(asked.length, word.length) < MIN_LENGTH || /\p{N}/u.test(asked + word)) return false;
-  return alike(asked, word) >= MIN_SHARED;
+function alike(one, other) {
+  if (/\p{N}/u.test(one + other)) return false; // X1000 is no mistyped X2000
+  const [ours, theirs] = [trigrams(one), trigrams(other)];
+  const shared = [...ours].filter((trigram) => theirs.has(trigram)).length;
+  return shared >= MIN_SHARED && 2 * shared >= MIN_SHARE * (ours.size + theirs.size);
 }
 
 function trigrams(word) {
