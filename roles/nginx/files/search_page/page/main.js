@@ -30,8 +30,12 @@ function ask(delay = 0) {
   showAgain(state, Boolean(key()));
   byId("hint").hidden = Boolean(state.question.trim());
   if (!state.question.trim()) return showNothing();
-  const asked = state;
   document.body.setAttribute("aria-busy", "true");
+  begin(delay);
+}
+
+function begin(delay) {
+  const asked = state;
   latest.run(delay, (signal) => search(asked, signal), (found) => showAnswer(asked, found), showFailure);
 }
 
@@ -65,7 +69,7 @@ function showFailure(error) {
   showProblem(error, { again: () => ask(), unfiltered: filtered ? () => refilter({}) : null, waits });
   if (waits === null) return;
   tries += 1;
-  ask(1000 * waits);
+  begin(1000 * waits);
 }
 
 function showNothing() {

@@ -27,8 +27,9 @@ export function explained(problem) {
  * @param {boolean} filtered
  */
 export function counted({ results, match, partial }, filtered) {
-  const many = results.length === 1 ? "1 result" : `${results.length} results`;
-  if (results.length) return match === null ? `Nothing fits well. The nearest are: (${many})` : many;
+  const many = results.length;
+  if (many && match === null) return `Nothing fits well. The ${many === 1 ? "nearest" : `${many} nearest`}:`;
+  if (many) return many === 1 ? "1 result" : `${many} results`;
   if (partial) return "No results: parts of the index did not answer";
   return filtered ? "No document passes these filters" : "The index has nothing for this";
 }

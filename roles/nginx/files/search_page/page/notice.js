@@ -15,7 +15,7 @@ export function showProblem(problem, { again, unfiltered, waits }) {
   if (waits !== null) said.push(element("p", {}, `It is asked again in ${waits === 1 ? "a second" : `${waits} seconds`}.`));
   if (kind !== "key" && kind !== "question") said.push(button("Ask again", again));
   if (kind === "question" && unfiltered) said.push(button("Ask without filters", unfiltered));
-  if (problem.requestId) said.push(element("p", { class: "small" }, `Request ${problem.requestId}`));
+  if (problem.requestId && (kind === "wait" || kind === "fault")) said.push(element("p", { class: "small" }, `Request ${problem.requestId}`));
   byId("notice").className = kind;
   byId("notice").replaceChildren(...said);
   byId("key").hidden = kind !== "key";
