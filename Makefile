@@ -55,6 +55,9 @@ ask:
 	@echo
 	@echo "\$$ curl -d '{\"instances\":[\"how do you turn on an iphone?\"]}' $(URL)/process"
 	@curl --silent --show-error --fail-with-body -d '{"instances":["how do you turn on an iphone?"]}' $(URL)/process
+	@echo
+	@echo
+	@echo "Search in a browser: open $(URL)/"
 
 .PHONY: lab
 lab: .venv/complete ## make or mend the lab's hosts
@@ -123,6 +126,7 @@ quick-lint:
 	if [ "$$changed" ]; then $(BIN)/ruff check $$changed && $(BIN)/ruff format --check $$changed; fi
 	@changed=$$(git diff --name-only --diff-filter=d HEAD -- '*.yml'; git ls-files --others --exclude-standard -- '*.yml'); \
 	if [ "$$changed" ]; then $(BIN)/yamllint --strict $$changed; fi
+	@$(MAKE) --no-print-directory oxlint
 
 quick-types:
 	@$(BIN)/mypy
@@ -135,19 +139,28 @@ quick-ansible: # apart from unit, see there
 
 .PHONY: packages
 packages: # what the tests run besides Python; CI's machine is bare
-	@for tool in nginx openssl systemd-analyze rsync promtool; do command -v $$tool >/dev/null || need=1; done; \
-	if [ "$${need:-}" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light openssl systemd rsync prometheus; fi
+	@for tool in nginx openssl systemd-analyze rsync promtool chromium; do command -v $$tool >/dev/null || need=1; done; \
+	if [ "$${need:-}" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light openssl systemd rsync prometheus chromium fonts-inter; fi
 
 .PHONY: lint
-lint: .venv/complete ## ruff, yamllint, ansible-lint
+lint: .venv/complete ## ruff, oxlint, yamllint, ansible-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory oxlint
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline --strict
+
+.PHONY: oxlint
+oxlint: # the search page's JavaScript
+	$(BIN)/oxlint --quiet --deny-warnings --deny correctness --deny suspicious --deny perf roles
 
 .PHONY: docs
 docs: .venv/complete ## the documentation as a site in var/site; a broken link is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --builder html --conf-dir docs . var/site
+
+.PHONY: screenshots
+screenshots: .venv/complete packages ## the picture of the README, of the fleet at URL that make demo or make stack left
+	$(BIN)/python tests/support/screenshots.py $(URL)
 
 .PHONY: release
 release: .venv/complete ## write a release's page of the changelog and commit it: make release VERSION=0.2.0

@@ -36,7 +36,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(stack: Stack, browser: Browser) -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """The search page as it is first seen, on a desktop."""
     with opened(browser) as page:
         page.goto(URL)

@@ -88,7 +88,8 @@ def test_an_address_that_changes_is_followed(page: Page):
 
 @pytest.mark.parametrize("clipboard", [True, False], ids=["https", "plain http"])
 @pytest.mark.parametrize(
-    "question", ["it's 'quoted' \"twice\"", "$(reboot) `id` \\n !! $HOME", "-d @/etc/passwd\\'; ls #"]
+    "question",
+    ["it's 'quoted' \"twice\"", "$(reboot) `id` \\n !! $HOME", "-d @/etc/passwd\\'; ls #"],
 )
 def test_the_curl_that_is_copied_asks_the_same(page: Page, question: str, clipboard: bool):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -12,7 +12,7 @@ GOOD = (200, found([result()]))
     ("told", "words", "button"),
     [
         (problem(429, "overloaded", Retry_After="1"), "Too many questions", "Ask again"),
-        (problem(503, "shards_unavailable", Retry_After="1"), "cannot answer right now", "Ask again"),
+        (problem(503, "shards_unavailable", Retry_After="1"), "cannot answer right", "Ask again"),
         (problem(502, "starting", Retry_After="1"), "starting, or being restarted", "Ask again"),
         (problem(504, "deadline", Retry_After="1"), "took too long", "Ask again"),
         (problem(500, "internal_error"), "Something broke", "Ask again"),

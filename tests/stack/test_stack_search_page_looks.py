@@ -8,10 +8,12 @@ import pytest
 from browser import SIZES, inaccessible, opened, photograph
 from page_answers import FIELDS, answering, filterable, found, problem, result
 from playwright.sync_api import Browser, Page, expect
-from stack_processes import URL, Stack
+from stack_processes import URL
 
 LONG = "a" * 200
-ODD = result(LONG, answer=f"{LONG}\n{LONG}", metadata={LONG: LONG, "url": "https://x.example/" + LONG})
+ODD = result(
+    LONG, answer=f"{LONG}\n{LONG}", metadata={LONG: LONG, "url": "https://x.example/" + LONG}
+)
 
 
 def empty(page: Page) -> None:
@@ -65,13 +67,22 @@ def key_wanted(page: Page) -> None:
     expect(page.locator("#key")).to_be_visible()
 
 
-STATES = [empty, results, filtered, nothing_fits, nothing_found, fault, question_refused, key_wanted]
+STATES = [
+    empty,
+    results,
+    filtered,
+    nothing_fits,
+    nothing_found,
+    fault,
+    question_refused,
+    key_wanted,
+]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_everybody_can_use_it(stack: Stack, browser: Browser, state, size: str, scheme: str):
+def test_everybody_can_use_it(browser: Browser, state, size: str, scheme: str):
     with opened(browser, size, color_scheme=scheme, reduced_motion="reduce") as page:
         page.goto(URL)
         state(page)

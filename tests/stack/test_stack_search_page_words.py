@@ -24,7 +24,7 @@ def marks(page: Page, text: str, question: str) -> dict[str, str]:
         ("a word about code", "work codes", {"code": "alike"}),
         ("Model X1000", "model x2000", {"Model": "same"}),
         ("ﬁle of the CAFÉ", "file cafe\u0301", {"ﬁle": "same", "CAFÉ": "same"}),
-        ("To be, or not", "to be or not to be", {"To": "same", "be": "same", "or": "same", "not": "same"}),
+        ("Be or do", "to be or not to be", {"Be": "same", "or": "same"}),
         ("東京の天気", "東京", {"東京": "same"}),
         ("nothing here", "", {}),
         ("", "anything", {}),
@@ -36,14 +36,14 @@ def test_words_that_a_text_shares_are_marked(page: Page, text, question, found):
 
 
 @pytest.mark.parametrize(
-    ("given", "hash"),
+    ("given", "link"),
     [
         ({"question": "", "k": 10, "filter": {}}, ""),
         ({"question": "a&b=c#d?", "k": 7, "filter": {}}, "#q=a%26b%3Dc%23d%3F&k=7"),
         ({"question": "😀 +1%", "k": 10, "filter": {"year": {"gte": 1}, "set": ["a"]}}, None),
     ],
 )  # fmt: skip
-def test_a_link_says_all_and_is_read_again(page: Page, given, hash):
+def test_a_link_says_all_and_is_read_again(page: Page, given, link):
     said, read = page.evaluate(
         """async (state) => {
             const { toHash, fromHash } = await import('/page/state.js');
@@ -52,14 +52,14 @@ def test_a_link_says_all_and_is_read_again(page: Page, given, hash):
         given,
     )
     assert read == given
-    assert hash in (None, said)
+    assert link in (None, said)
 
 
 @pytest.mark.parametrize(
-    "hash", ["#q=a&k=0&filter=null", "#q=a&k=101&filter={", "#q=a&k=x&filter=1", "q=a&filter=[1]"]
+    "said", ["#q=a&k=0&filter=null", "#q=a&k=101&filter={", "#q=a&k=x&filter=1", "q=a&filter=[1]"]
 )
-def test_what_a_link_says_wrongly_has_its_default(page: Page, hash):
-    read = page.evaluate(f"import('/page/state.js').then((state) => state.fromHash('{hash}'))")
+def test_what_a_link_says_wrongly_has_its_default(page: Page, said):
+    read = page.evaluate(f"import('/page/state.js').then((state) => state.fromHash('{said}'))")
     assert read == {"question": "a", "k": 10, "filter": {}}
 
 

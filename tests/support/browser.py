@@ -1,4 +1,4 @@
-"""Debian's Chromium, headless, driven by Playwright; the project downloads no browser of its own."""
+"""Debian's Chromium, headless, driven by Playwright; no other browser is downloaded."""
 
 from __future__ import annotations
 

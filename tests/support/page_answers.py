@@ -1,4 +1,4 @@
-"""What a fleet may answer the search page, made up: what the real one says too rarely to wait for."""
+"""Answers for the search page, made up: what a real fleet says too rarely to wait for."""
 
 from __future__ import annotations
 

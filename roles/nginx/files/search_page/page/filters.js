@@ -37,8 +37,8 @@ export function showFilters(place, fields, filter, chosen) {
 /** Boxes for the commonest values, and for those that a link chose. */
 function choices({ name, values }, condition, change) {
   const wanted = listed(condition);
-  const known = values.map(({ value }) => value);
-  const others = wanted.filter((value) => !known.includes(value)).map((value) => ({ value, documents: null }));
+  const known = new Set(values.map(({ value }) => value));
+  const others = wanted.filter((value) => !known.has(value)).map((value) => ({ value, documents: null }));
   const boxes = [...values, ...others].map(({ value, documents }) => {
     const box = element("input", { type: "checkbox", checked: wanted.includes(value) });
     box.addEventListener("change", () => {

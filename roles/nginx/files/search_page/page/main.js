@@ -118,7 +118,7 @@ async function loadFilters() {
 /** Show in the controls what the state says: at the beginning, and when the address has changed. */
 function showState() {
   input.value = state.question;
-  const choices = [...new Set([...CHOICES_OF_K, state.k])].sort((a, b) => a - b);
+  const choices = [...new Set([...CHOICES_OF_K, state.k])].toSorted((a, b) => a - b);
   byId("k").replaceChildren(...choices.map((k) => element("option", { selected: k === state.k }, String(k))));
   loadFilters();
 }
