@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import opened
+from playwright.sync_api import Browser, expect
 from stack_processes import HTTPS_PORT, PORT, Answer, Stack
 
 BODY = json.dumps({"queries": ["how do vaccines work"], "k": 1}).encode()
@@ -110,6 +112,18 @@ def test_who_has_no_key_is_refused(stack: Stack, headers, status, code):
     assert (answer.status, answer.json["code"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
     assert ("www-authenticate" in answer.headers) == (status == 401)
+
+
+def test_the_search_page_is_open_and_what_it_asks_is_not(browser: Browser):
+    quiet()
+    with opened(browser, ignore_https_errors=True) as page:
+        page.goto(f"http://127.0.0.1:{PORT}/#q=how+do+vaccines+work")
+        expect(page.locator("#notice")).to_contain_text("wants an API key")
+        page.fill("#key-text", KEY)
+        page.keyboard.press("Enter")
+        expect(page.locator("#results li")).to_have_count(10)
+        expect(page.locator("#filters legend")).to_have_text(["set"])  # they want a key, too
+        assert page.url == f"https://127.0.0.1:{HTTPS_PORT}/#q=how+do+vaccines+work"
 
 
 def test_no_key_lies_in_the_clear(stack: Stack):
