@@ -46,7 +46,7 @@ var/demo/model: | $(DEMO)
 demo: .venv/complete $(DEMO) var/demo/model ## 9 real hosts on this machine, an index, one question; leaves the fleet running
 	$(PLAY) playbooks/lab.yml
 	$(PLAY) site.yml
-	$(BIN)/python -m index_builder build --corpus $(DEMO) --model $(MODEL) --shards 4 --out var/generations
+	$(BIN)/python -m index_builder build --corpus $(DEMO) --model $(MODEL) --shards 4 --filterable set --out var/generations
 	$(PLAY) update_index.yml -e corpus=$(DEMO) -e model=$(MODEL) -e filterable=set
 	@$(MAKE) --no-print-directory ask
 
@@ -69,7 +69,7 @@ lab-down: .venv/complete ## take the lab down; nothing is left behind
 
 .PHONY: stack
 stack: .venv/complete $(DEMO) var/demo/model ## the same services as ordinary processes on loopback, without hosts
-	$(BIN)/python -m index_builder build --corpus $(DEMO) --model $(MODEL) --shards 4 --out var/generations
+	$(BIN)/python -m index_builder build --corpus $(DEMO) --model $(MODEL) --shards 4 --filterable set --out var/generations
 	$(PLAY) playbooks/stack.yml
 	@$(MAKE) --no-print-directory ask
 
