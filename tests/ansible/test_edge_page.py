@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
+import socket
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -112,6 +114,21 @@ def test_without_the_setting_there_is_no_page(bare: int) -> None:
         status, _, content = ask(bare, path)
         assert (status, json.loads(content)["code"]) == (404, "not_found")
     assert ask(bare, "/", "POST")[0] == 404
+
+
+def test_it_loads_while_gateways_hang(tmp_path: Path) -> None:
+    ports = {name: free_port() for name in ("pool", "edge", "metrics")}
+    with socket.create_server(("127.0.0.1", 0)) as hangs, contextlib.ExitStack() as stack:
+        gateways = [f"127.0.0.1:{hangs.getsockname()[1]}"]
+        config = configure(tmp_path, ports, gateways, nginx_search_page=True, nginx_requests=3)
+        stack.enter_context(running(config, ports["edge"]))
+        for _ in range(3):
+            waits = http.client.HTTPConnection("127.0.0.1", ports["edge"], timeout=10)
+            stack.callback(waits.close)
+            waits.request("POST", "/v1/search", b"{}")
+            stack.enter_context(hangs.accept()[0])  # now it is under way
+        assert ask(ports["edge"], "/livez")[0] == 429
+        assert ask(ports["edge"], "/")[0] == 200
 
 
 class Links(HTMLParser):
