@@ -85,6 +85,7 @@ def test_filters_are_offered_asked_and_linked(page: Page):
     page.get_by_label("BoolQ").check()
     page.get_by_label("<i>odd</i>").check()
     page.get_by_label("from").fill("2001.5")
+    expect(page.locator("#filters summary")).to_have_text("Filters (2)")
     page.get_by_label("true").check()
     expect(page.locator("#status")).to_have_text("No document passes these filters")
     wanted = {"set": ["BoolQ", "<i>odd</i>"], "year": {"gte": 2001.5}, "checked": True}
@@ -105,6 +106,7 @@ def test_filters_are_offered_asked_and_linked(page: Page):
     page.click("text=Clear all filters")
     expect(page.get_by_label("BoolQ")).not_to_be_checked()
     expect(page.get_by_label("rare")).to_have_count(0)
+    expect(page.locator("#filters summary")).to_have_text("Filters")
     expect(page).to_have_url(f"{URL}/#q=a")
     page.wait_for_timeout(300)
     assert "filter" not in json.loads(asked[-1].post_data or "")

@@ -18,10 +18,16 @@ export function showFilters(place, fields, filter, chosen) {
   const change = (name, condition) => {
     const { [name]: _, ...others } = filter;
     filter = condition === undefined ? others : { ...others, [name]: condition };
-    clear.hidden = !Object.keys(filter).length;
+    count();
     chosen(filter);
   };
-  const clear = element("button", { type: "button", hidden: !Object.keys(filter).length }, "Clear all filters");
+  const clear = element("button", { type: "button" }, "Clear all filters");
+  const count = () => {
+    const many = Object.keys(filter).length;
+    clear.hidden = !many;
+    place.querySelector("summary").textContent = many ? `Filters (${many})` : "Filters"; // it may be folded
+  };
+  count();
   clear.addEventListener("click", () => {
     chosen({});
     showFilters(place, fields, {}, chosen);
