@@ -279,6 +279,8 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
         lines += [
             f"  confidence {row.min_confidence:.2f} or more is right in {row.precision:.0%}, and "
             f"lets {row.answered:.0%} of the right answers pass ({confidence.labels} labels)"
+            if row.answered
+            else f"  confidence no bound is right in {row.precision:.0%} ({confidence.labels} labels)"
             for row in confidence.table
         ]
     if also := manifest.routing.also:

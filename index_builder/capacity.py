@@ -60,6 +60,7 @@ class Wanted:
         document_bytes: mean size of one document as a line of JSON: id, text, answer, metadata.
         replicas: of each shard, of the encoders and of the gateways.
         index: ``auto``, ``lean`` or ``exact``.
+        texts: that are searched, of each document: 2 where all have an answer that is.
     """
 
     documents: float
@@ -68,6 +69,7 @@ class Wanted:
     document_bytes: float = 165.0
     replicas: int = 2
     index: str = "auto"
+    texts: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def plan(wanted: Wanted, machine: Machine) -> Plan:
     while True:
         made = _with(wanted, machine, shards, storage if shards > 1 else 1.0)
         shard_hosts = next(role.hosts for role in made.roles if role.name == "shards")
-        enough = max(1, int(wanted.documents // SMALLEST_SHARD))
+        enough = max(1, int(wanted.documents * wanted.texts // SMALLEST_SHARD))
         # A shard for each host, each on so many hosts as it has replicas.
         if min(shard_hosts, enough) <= shards:
             return made
@@ -152,7 +154,7 @@ def plan(wanted: Wanted, machine: Machine) -> Plan:
 
 
 def _with(wanted: Wanted, machine: Machine, shards: int, storage: float) -> Plan:
-    stored = wanted.documents * storage
+    stored = wanted.documents * wanted.texts * storage
     each = stored_bytes(wanted, stored / shards)
     shard_bytes = stored / shards * each
     asked = shards_asked(shards)
@@ -189,8 +191,8 @@ def _with(wanted: Wanted, machine: Machine, shards: int, storage: float) -> Plan
         roles=tuple(roles),
         update_bytes=sent,
         delta_bytes=sent * DELTA,
-        build_cpu=wanted.documents * (ENCODE_MS + INDEX_MS) / 1e3,
-        build_bytes=wanted.documents * (4 * wanted.dim + wanted.document_bytes)
+        build_cpu=wanted.documents * wanted.texts * (ENCODE_MS + INDEX_MS) / 1e3,
+        build_bytes=wanted.documents * (4 * wanted.dim * wanted.texts + wanted.document_bytes)
         + shard_bytes * shards,
         cpu_ms=sum(second.values()),
     )

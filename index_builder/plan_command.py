@@ -42,6 +42,12 @@ def add_plan(commands: Any) -> None:
     parser.add_argument("--replicas", type=int, default=2, help="of everything (default 2)")
     parser.add_argument("--index", choices=["auto", "lean", "exact"], default="auto")
     parser.add_argument(
+        "--also-search",
+        choices=("answer",),
+        default="",
+        help="plan for answers that are searched too, one a document",
+    )
+    parser.add_argument(
         "--growth", type=factor, default=1.0, metavar="2x", help="plan for so many times as much"
     )
     parser.add_argument("--cores", type=int, default=4, help="of a host (default 4)")
@@ -92,6 +98,7 @@ def _run(arguments: argparse.Namespace) -> int:
         document_bytes=arguments.document_bytes,
         replicas=arguments.replicas,
         index=arguments.index,
+        texts=2.0 if arguments.also_search else 1.0,
     )
     machine = Machine(arguments.cores, arguments.memory * 1e9)
     found = plan(wanted, machine)

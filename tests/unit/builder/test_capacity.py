@@ -108,3 +108,13 @@ def test_a_number_is_above_zero(text: str) -> None:
 def test_vectors_of_other_sizes_are_planned_for() -> None:
     assert len(vectors_of(["a"])[0]) == DIM
     assert np.isclose(stored_bytes(Wanted(1e6, 1, dim=768, document_bytes=0), 1e5), 1632 + 36 + 80)
+
+
+def test_answers_that_are_searched_double_the_vectors(capsys: pytest.CaptureFixture[str]) -> None:
+    one, both = (plan(Wanted(4e6, 100, texts=texts), Machine()) for texts in (1.0, 2.0))
+    assert both.shard_bytes * both.shards == pytest.approx(
+        2 * one.shard_bytes * one.shards, rel=0.05
+    )
+    asked = ["plan", "--documents", "4M", "--questions-per-second", "100", "--json"]
+    assert cli.main([*asked, "--also-search", "answer"]) == 0
+    assert json.loads(capsys.readouterr().out)["build_cpu"] == pytest.approx(2 * one.build_cpu)
