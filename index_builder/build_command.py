@@ -276,11 +276,12 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
             "the part of the question's words that a document has"
         )
     if confidence := manifest.routing.confidence:
+        labels = f"({confidence.labels} labels)"
         lines += [
             f"  confidence {row.min_confidence:.2f} or more is right in {row.precision:.0%}, and "
-            f"lets {row.answered:.0%} of the right answers pass ({confidence.labels} labels)"
+            f"lets {row.answered:.0%} of the right answers pass {labels}"
             if row.answered
-            else f"  confidence no bound is right in {row.precision:.0%} ({confidence.labels} labels)"
+            else f"  confidence no bound is right in {row.precision:.0%} {labels}"
             for row in confidence.table
         ]
     if also := manifest.routing.also:
