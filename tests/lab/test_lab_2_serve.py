@@ -134,6 +134,7 @@ def test_search_by_get_equals_one_process(corpora):
             "score",
             "lexical",
             "metadata",
+            "matched",
         }
 
 
