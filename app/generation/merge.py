@@ -101,7 +101,8 @@ def merge_rescored(pool: Pool, k: int, rescoring: Rescoring) -> Ranking:
         least = scores[best[: rescoring.depth][-1]] if best else 0.0
     if pool.named:
         known = {ordinals[at] for at in head}
-        for at in pool.named:
+        # Rows of one document may be in several shards: the best counts.
+        for at in sorted(pool.named, key=lambda at: -scores[at]):
             if ordinals[at] not in known:
                 known.add(ordinals[at])
                 head.append(at)

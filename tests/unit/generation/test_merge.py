@@ -98,3 +98,14 @@ def test_many_candidates_are_merged_as_few_are():
     best = merge(ordinals.tolist(), own.tolist(), 30)
     expected = sorted(set(ordinals.tolist()), key=lambda o: (-scores[o], o))[:30]
     assert [int(ordinals[at]) for at in best] == expected
+
+
+def test_of_a_named_documents_rows_in_several_shards_the_best_counts():
+    rescoring = Rescoring(0.2, 2, 20)
+    one = Pool([1, 2, 9], [0.6, 0.5, 0.4], [0.0, 0.0, 1.0], [2])
+    two = Pool([9, 1, 2, 9], [0.3, 0.6, 0.5, 0.4], [1.0, 0.0, 0.0, 1.0], [0, 3])
+    for pool in (one, two):
+        found = merge_rescored(pool, 3, rescoring)
+        assert [(pool.ordinals[at], pool.scores[at]) for at in found.positions] == [
+            (9, 0.4), (1, 0.6), (2, 0.5),
+        ]  # fmt: skip
