@@ -174,15 +174,23 @@ class ShardIndex:
         return True
 
     def _exact(self) -> Any:
-        """What has the vectors whose scores are final."""
-        refined = getattr(self._index, "refine_index", None)
-        return self._index if refined is None else faiss.downcast_index(refined)
+        """What has the vectors whose scores are final; of a graph what lies under it."""
+        for name in ("refine_index", "storage"):
+            if (inner := getattr(self._index, name, None)) is not None:
+                return faiss.downcast_index(inner)
+        return self._index
 
     def _way(self, wanted: int | None, k: int, passing: Passing | None) -> Search:
         """How the index is searched for ``k`` rows, of which ``wanted`` need all of its recall."""
         index, parameters = self._index, self._effort(wanted, k)
-        if passing is not None and passing.of_all < SPARSE and self.scores_rows:
-            index, parameters = self._exact(), _PARAMETERS.SearchParameters(sel=passing.selector)
+        if passing is not None and passing.of_all < SPARSE:
+            if self.scores_rows:
+                index = self._exact()
+                parameters = _PARAMETERS.SearchParameters(sel=passing.selector)
+            else:  # every list: the few may be in any
+                parameters = _PARAMETERS.SearchParametersIVF(
+                    sel=passing.selector, nprobe=index.nlist
+                )
         elif passing is not None:
             parameters = _only(index, parameters, passing)
 
@@ -241,7 +249,8 @@ def _only(index: Any, effort: Any, passing: Passing) -> Any:
         lists = min(math.ceil(index.nprobe / max(passing.of_all, SPARSE)), index.nlist)
         return _PARAMETERS.SearchParametersIVF(sel=selector, nprobe=lists)
     if hasattr(index, "hnsw"):
-        return _PARAMETERS.SearchParametersHNSW(sel=selector, efSearch=index.hnsw.efSearch)
+        effort = math.ceil(index.hnsw.efSearch / max(passing.of_all, SPARSE))
+        return _PARAMETERS.SearchParametersHNSW(sel=selector, efSearch=effort)
     return _PARAMETERS.SearchParameters(sel=selector)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from app.errors import GenerationError
+from app.generation.passing import Passing
 from app.generation.shard_index import ShardIndex, write_index
 
 DIM = 16
@@ -215,3 +216,12 @@ def test_a_deep_list_begins_with_as_good_a_short_one() -> None:
     assert searched._effort(50, 50) is None
     assert searched._effort(None, 50) is None
     assert flat(vectors)._effort(10, 50) is None
+
+
+@pytest.mark.parametrize("kind", ["HNSW16", "IVF16,Flat"])
+@pytest.mark.parametrize("part", [0.2, 0.02])
+def test_what_few_rows_pass_is_found_by_every_kind(kind: str, part: float) -> None:
+    searched, vectors = indexed(kind, 3000)
+    mask = np.random.default_rng(1).random(len(vectors)) < part
+    hits = searched.search(vectors[:30], 10, passing=Passing(mask))
+    assert (hits.rows >= 0).all()
