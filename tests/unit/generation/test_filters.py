@@ -175,3 +175,12 @@ def test_gt_and_lt_leave_out_the_bound_itself() -> None:
     [condition] = conditions('{"year":{"gt":2020,"lt":2021}}', FIELDS)
     assert condition.low == math.nextafter(2020, math.inf)
     assert condition.high == math.nextafter(2021, -math.inf)
+
+
+def test_what_is_nested_too_deep_is_refused_not_an_error() -> None:
+    with pytest.raises(ProblemError, match="must be an object"):
+        conditions("[" * 8000, (FilterField("set", "keyword"),))
+
+
+def test_half_a_surrogate_pair_is_no_error() -> None:
+    assert conditions('{"set":"\\ud800"}', (FilterField("set", "keyword"),))
