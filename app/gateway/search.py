@@ -78,9 +78,10 @@ _Key = tuple[str, int, Probe, bool, str]
 _Answers = dict[int, dict[int, Candidates] | None]
 
 STEPS = ("encode", "route", "search", "merge")
-# How much a gateway remembers of one generation's answers, in bytes, and about what a hit takes
-# beside its texts.
+# How much a gateway remembers of one generation's answers, in bytes, and about what an answer, and
+# each hit, take beside their texts. A filter that nothing passes gives answers without hits.
 REMEMBERED = 32 << 20
+ANSWER_BYTES = 500
 HIT_BYTES = 400
 
 
@@ -152,7 +153,8 @@ class Searcher:
                 known[place] = result
                 whole = not result.missing and len(keys[place][0]) <= MAX_CHARACTERS
                 if remember and whole and without is self._withdrawn():
-                    weight = _weight(result) + len(wanted.filter)
+                    own = ANSWER_BYTES + len(keys[place][0]) + len(wanted.filter)
+                    weight = own + _weight(result)
                     self.remembered.put(keys[place], result, weight)
         timings["total"] = time.perf_counter() - start
         queries = [result for result in known if result is not None]
