@@ -85,7 +85,7 @@ class _Reading:
                 told += f", as the values before it are: give the kind, {self.name}:keyword"
             if _kind_of(value) is None:
                 told = f"{value!r:.60} is none of a string, a number, true or false, or a list"
-            elif self.kind == "number" and isinstance(value, int | float):
+            elif self.kind == _kind_of(value) == "number":
                 told = f"{value!r:.60} is beyond 2**53: write such numbers as strings"
             raise self._fault(document, told)
         if self.kind == "keyword":
