@@ -17,7 +17,7 @@ from app.errors import BuildError
 from app.generation import columns
 from app.generation.columns import Column
 from app.generation.filtering import COUNTS, Listed
-from app.generation.filters import DTYPES, MAX_WHOLE, stored
+from app.generation.filters import DTYPES, stored
 from app.generation.manifest import CLUSTER_SIZES, FILTER_COUNTS, FILTER_VALUES, FilterField
 
 Kind: TypeAlias = Literal["keyword", "number", "boolean"]
@@ -28,6 +28,9 @@ MAX_VALUES = 1000
 # The commonest values that callers are told of, and into how many ranges numbers are divided.
 TOLD = 100
 BINS = 256
+# Of one word, in characters.
+MAX_WORD = 1000
+_NUMBER = re.compile(r"[+-]?[0-9]{1,300}(?P<part>(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?)", re.ASCII)
 _WANTED = re.compile(r"(?P<name>[^:,]+)(?::(?P<kind>keyword|number|boolean))?")
 
 
@@ -85,10 +88,13 @@ class _Reading:
                 told += f", as the values before it are: give the kind, {self.name}:keyword"
             if _kind_of(value) is None:
                 told = f"{value!r:.60} is none of a string, a number, true or false, or a list"
-            elif self.kind == _kind_of(value) == "number":
+            elif self.kind == "number" and _kind_of(_converted(value, "number")) == "number":
                 told = f"{value!r:.60} is beyond 2**53: write such numbers as strings"
             raise self._fault(document, told)
         if self.kind == "keyword":
+            if len(str(value)) > MAX_WORD:
+                what = f"a value has {len(str(value)):,} characters, at most {MAX_WORD:,}"
+                raise self._fault(document, what)
             word = self.words.setdefault(int(number), str(value))
             if word != value:
                 raise self._fault(document, f"{value!r} and {word!r} cannot be told apart")
@@ -113,11 +119,9 @@ def _converted(value: object, kind: Kind) -> object:
     if kind == "keyword" and isinstance(value, int | float):
         return f"{value}"
     if kind == "number" and isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
+        if (match := _NUMBER.fullmatch(value.strip())) is None:
             return value
-        return number if abs(number) <= MAX_WHOLE else value
+        return float(value) if match["part"] else int(value)
     if kind == "boolean" and isinstance(value, str):
         return {"true": True, "false": False}.get(value.strip().lower(), value)
     return value

@@ -52,7 +52,7 @@ class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     documents: int
     distinct: int
-    values: tuple[tuple[str | float | bool, int], ...]
+    values: tuple[tuple[str | int | float | bool, int], ...]
     lows: tuple[float, ...] = ()
     highs: tuple[float, ...] = ()
 

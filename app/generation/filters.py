@@ -22,8 +22,9 @@ from app.generation.manifest import FilterField
 
 # Whole numbers beyond this are not told apart as JSON numbers.
 MAX_WHOLE = 1 << 53
-# Bytes of a filter as JSON.
+# Bytes of a filter as JSON, and values in all of its fields.
 MAX_FILTER = 16_384
+MAX_VALUES = 1000
 # How values of each kind are stored.
 DTYPES = {
     "keyword": np.dtype(np.uint64),
@@ -107,6 +108,10 @@ def conditions(text: str, fields: Sequence[FilterField]) -> tuple[Condition, ...
         wanted = None
     if not isinstance(wanted, dict):
         raise ProblemError(400, "bad_filter", "filter must be an object", field="filter")
+    many = sum(len(value) for value in wanted.values() if isinstance(value, list))
+    if many > MAX_VALUES:
+        detail = f"filter has {many:,} values, at most {MAX_VALUES:,}"
+        raise ProblemError(400, "bad_filter", detail, field="filter")
     places = {field.name: place for place, field in enumerate(fields)}
     found = []
     for name, value in wanted.items():

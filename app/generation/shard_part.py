@@ -157,6 +157,10 @@ class ShardPart:
             return None
         return (self._columns or Columns((), (), self.count)).passing(text)
 
+    def at_hand(self, text: str) -> bool:
+        """Whether ``passing`` of this filter takes no time."""
+        return not text or (self._columns is not None and self._columns.at_hand(text) is not None)
+
     def search(
         self,
         queries: NDArray[np.float32],

@@ -25,8 +25,8 @@ from app.generation.trigrams import BUCKETS, folded, trigrams
 
 ORDINALS, COUNTS, TRIGRAMS = WORDS
 NO_NAMES = np.empty(0, ROWS)
-# Documents that join the candidates of one question for their names.
-MAX_NAMED = 100
+# Rows that join the candidates of one question for their names; a document may have two.
+MAX_NAMED = 200
 
 
 class ShardWords:

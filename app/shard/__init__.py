@@ -149,11 +149,11 @@ def create_app(config: ShardConfig) -> Application:
             raise ProblemError(400, "bad_k", f"k must be 1 to {MAX_K}", field="k")
         if asked.terms:
             check_terms(asked.terms, len(queries))
-        passing = part.passing(asked.filter)
-        inline = pace[asked.generation] * len(queries) <= INLINE
+        inline = part.at_hand(asked.filter) and pace[asked.generation] * len(queries) <= INLINE
 
         def answer() -> Answer:
             check_waits(gone)
+            passing = part.passing(asked.filter)
             begun = time.perf_counter()
             try:
                 found = part.search(queries, asked.k, asked.terms, passing)

@@ -114,6 +114,7 @@ def test_the_fields_are_told(filtered: LocalFleet, fleet: LocalFleet) -> None:
         ("faq", 40),
         ("news", 40),
     ]
+    assert {type(one["value"]) for one in by_name["n"]["values"]} == {int}
     assert (by_name["n"]["min"], by_name["n"]["max"], by_name["n"]["distinct"]) == (0, 79, 80)
     plain = msgspec.json.decode(fleet.gateway.get("/v1/filters").data)
     assert plain == {"generation": fleet.generation.manifest.id, "fields": []}

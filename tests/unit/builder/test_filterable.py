@@ -243,6 +243,26 @@ def test_strings_of_a_table_become_what_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ('"1_000"', "is no number"),
+        ('"\u0663"', "is no number"),
+        ('"9007199254740993"', "beyond 2"),
+        ('"1e999"', "beyond 2"),
+        ("true", "is no number"),
+    ],
+)
+def test_what_is_no_number_in_a_table(value: str, message: str) -> None:
+    with pytest.raises(BuildError, match=message):
+        Filterable.read(wanted_fields("n:number"), [("a", f'{{"n":{value}}}'.encode())])
+
+
+def test_a_word_has_a_limit() -> None:
+    with pytest.raises(BuildError, match="has 1,001 characters"):
+        Filterable.read(wanted_fields("n"), [("a", b'{"n":"%b"}' % (b"x" * 1001))])
+
+
+@pytest.mark.parametrize(
     "text", ["", "a,,b", "a:colour", "a,a", ",".join(f"f{n}" for n in range(21))]
 )
 def test_names_of_fields_are_checked(text: str) -> None:

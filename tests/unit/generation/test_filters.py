@@ -69,6 +69,11 @@ def test_what_is_too_long_or_no_text_is_refused(wanted: Any) -> None:
     assert (caught.value.status, caught.value.code) == (400, "bad_filter")
 
 
+def test_too_many_values_are_refused() -> None:
+    wanted = {"set": [str(n) for n in range(600)], "year": list(range(401))}
+    assert fault(wanted) == (400, "bad_filter", "filter")
+
+
 @pytest.mark.parametrize("text", ["", "[]", "7", "{", "null"])
 def test_a_shard_refuses_what_is_no_filter(text: str) -> None:
     with pytest.raises(ProblemError, match="must be an object"):
