@@ -59,4 +59,4 @@ def test_every_answer_is_as_the_document_says(tmp_path: Path):
         timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Selected: 7/7" in done.stdout
+    assert "Operations:       8 selected / 8 total" in done.stdout
