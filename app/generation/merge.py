@@ -18,11 +18,11 @@ MANY = 200
 
 
 def merge(ordinals: Sequence[int], scores: Sequence[float], k: int) -> list[int]:
-    """Rank candidates by score (higher first), then ordinal; border copies count once.
+    """Rank candidates by score (higher first), then ordinal; a document counts once, by its best.
 
     Args:
         ordinals: the documents' places in the corpus; a copy has the original's.
-        scores: inner products, as many; copies of a document have equal scores.
+        scores: inner products, as many; a document's rows may differ (its question, its answer).
         k: how many to keep.
 
     Returns: positions of the winners in the input, at most ``k``, best first.
@@ -52,7 +52,7 @@ class Pool:
 
     Attributes:
         ordinals: the documents' places in the corpus; a copy has the original's.
-        scores: inner products, as many; copies of a document have equal scores.
+        scores: inner products, as many; of a document's rows the best counts.
         coverage: how much of the question a candidate has, as many; those at the end may lack
             theirs where they cannot be among the best (``within_reach``).
         named: positions of those that are ordered with the best, however low their score is.

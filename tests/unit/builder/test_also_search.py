@@ -14,6 +14,7 @@ from small_generations import SmallGeneration, build_small, vectors_of
 
 from app.errors import BuildError
 from app.generation import canary
+from app.generation.names import names
 from app.generation.trigrams import BUCKETS, folded, trigrams, weights
 from index_builder import pipeline
 from index_builder.corpus.document import Document
@@ -22,7 +23,7 @@ from index_builder.corpus.store import read_texts
 from index_builder.filterable import wanted_fields
 from index_builder.replay import Replay
 
-COUNT = 150
+COUNT = 240
 TOPICS = ("refund", "address", "password", "invoice", "parcel")
 
 
@@ -46,6 +47,7 @@ QUESTIONS = [
     "number",
     "?",
     *(f"see page {n}" for n in range(20)),
+    *(f"{n}, {n + 50}, {n + 100}, {n + 150} or {n + 200}" for n in range(30)),
 ]
 
 
@@ -91,6 +93,7 @@ def scores_of(question: str) -> list[tuple[float, str]]:
 
 
 def ranked(question: str, k: int, weight: float) -> list[tuple[str, str]]:
+    """By its definition: the 50 best and what has a name of the question, by score and words."""
     found = scores_of(question)
     order = sorted(range(COUNT), key=lambda at: (-round(found[at][0], 6), at))
     held, counts = trigrams([folded(one.text) for one in documents()])
@@ -99,14 +102,21 @@ def ranked(question: str, k: int, weight: float) -> list[tuple[str, str]]:
     asked = trigrams([folded(question)])[0].tolist()
     mass = sum(weighed[bucket] for bucket in asked)
 
+    rare = set(names(folded(question)))
+    having = {at for at, one in enumerate(documents()) if rare & set(names(folded(one.text)))}
+    nearest = [at for place, at in enumerate(order) if place < 50 or at in having]
+
     def key(at: int) -> tuple[float, int]:
         shared = sum(weighed[bucket] for bucket in asked if bucket in own[at])
         return -round(found[at][0] + weight * shared / max(mass, 1), 6), at
 
-    return [(f"d{at:04}", found[at][1]) for at in sorted(order[:50], key=key)[:k]]
+    best = order
+    if weight:
+        best = sorted(nearest, key=key) + [at for at in order if at not in nearest]
+    return [(f"d{at:04}", found[at][1]) for at in best[:k]]
 
 
-@pytest.mark.parametrize("k", [1, 10, 40])
+@pytest.mark.parametrize("k", [1, 10, 90])
 @pytest.mark.parametrize("words", [True, False])
 def test_any_number_of_shards_gives_the_list_of_the_definition(
     built: dict[int, SmallGeneration], k: int, words: bool
@@ -138,8 +148,8 @@ def test_the_manifest_counts_documents_and_texts(built: dict[int, SmallGeneratio
     manifest = built[3].manifest
     assert manifest.documents == COUNT
     assert manifest.routing.also is not None
-    assert manifest.routing.also.texts == COUNT + 100
-    assert manifest.stored == pytest.approx(1.5 * 250, abs=4)
+    assert manifest.routing.also.texts == COUNT + 160
+    assert manifest.stored == pytest.approx(1.5 * 400, abs=4)
 
 
 def test_canaries_are_answered(built: dict[int, SmallGeneration]) -> None:
@@ -153,7 +163,7 @@ def test_canaries_are_answered(built: dict[int, SmallGeneration]) -> None:
 def test_filters_are_of_documents(tmp_path: Path) -> None:
     generation = build_also(tmp_path, 3, filterable=wanted_fields("odd"))
     found = Replay(generation.directory).search(
-        vectors_of(QUESTIONS), 200, "all", QUESTIONS, {"odd": True}
+        vectors_of(QUESTIONS), COUNT, "all", QUESTIONS, {"odd": True}
     )
     odd = {one.id for number, one in enumerate(documents()) if number % 2}
     assert [set(own) for own in found.ids] == [odd] * len(QUESTIONS)
@@ -176,14 +186,14 @@ def test_a_base_keeps_its_rows(tmp_path: Path) -> None:
     second = build_also(
         tmp_path, 3, None, documents=fewer, artefact=first.artefact, base=first.directory
     )
-    found = Replay(second.directory).search(vectors_of(QUESTIONS), 200, "all", QUESTIONS)
+    found = Replay(second.directory).search(vectors_of(QUESTIONS), COUNT, "all", QUESTIONS)
     assert {len(set(own)) for own in found.ids} == {COUNT - 1}
     plain = build_also(
         tmp_path / "plain", 3, None, artefact=first.artefact, base=first.directory, also_search=""
     )
     assert plain.manifest.routing.also is None
     again = build_also(tmp_path / "again", 3, None, artefact=first.artefact, base=plain.directory)
-    found = Replay(again.directory).search(vectors_of(QUESTIONS), 200, "all", QUESTIONS)
+    found = Replay(again.directory).search(vectors_of(QUESTIONS), COUNT, "all", QUESTIONS)
     assert {row.matched for row in (h.row for own in found.hits for h in own)} == {
         "question",
         "answer",
@@ -205,7 +215,7 @@ def test_the_gain_is_measured_on_labels(tmp_path: Path) -> None:
     manifest = build_also(tmp_path, 3, labelled=told).manifest
     assert manifest.routing.also is not None
     before, now = manifest.routing.also.hit_at_1
-    assert manifest.routing.also.labels == 100
+    assert manifest.routing.also.labels == 160
     assert now > 0.95
     assert before < 0.5
 

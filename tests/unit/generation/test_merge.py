@@ -85,6 +85,52 @@ def test_shards_send_enough_for_the_ranking_of_one_machine(
         assert found.margin == 0.0
 
 
+@settings(max_examples=500, deadline=None)
+@given(
+    rows=st.dictionaries(
+        st.tuples(st.integers(0, 14), st.integers(0, 1)),
+        st.tuples(some, st.sets(st.integers(0, 3), min_size=1)),
+        min_size=12,
+    ),
+    coverages=st.lists(some, min_size=15, max_size=15),
+    named=st.sets(st.integers(0, 14), min_size=1, max_size=8),
+    k=st.integers(1, 8),
+    rescoring=st.builds(Rescoring, st.sampled_from([0.1, 0.2, 1.0]), st.integers(1, 4)),
+)
+def test_of_a_documents_rows_the_best_counts_wherever_each_is(rows, coverages, named, k, rescoring):
+    """A document's question and answer, and copies of both, may be in any shards."""
+    weight, depth = rescoring.weight, rescoring.depth
+    whole: dict[int, float] = {}
+    local: list[dict[int, float]] = [{} for _ in range(4)]
+    for (document, _), (score, homes) in rows.items():
+        whole[document] = max(whole.get(document, -1.0), score)
+        for shard in homes:
+            local[shard][document] = max(local[shard].get(document, -1.0), score)
+    hits, rest = [], []
+    for own in local:
+        best = sorted(own, key=lambda o: (-own[o], o))
+        best = [o for at, o in enumerate(best) if at < max(k, depth) or o in named]
+        having = [at for at, o in enumerate(best) if o in named]
+        keys = [own[o] + weight * coverages[o] for o in best]
+        reached = within_reach(keys, best, having, k)
+        hits += [(best[at], own[best[at]]) for at in reached]
+        rest += [(o, own[o]) for at, o in enumerate(best) if at not in reached]
+    known = hits + rest
+    pool = Pool(
+        [o for o, _ in known],
+        [score for _, score in known],
+        [coverages[o] for o, _ in hits],
+        [at for at, (o, _) in enumerate(hits) if o in named],
+    )
+    found = merge_rescored(pool, k, rescoring)
+    ranked = sorted(whole, key=lambda o: (-whole[o], o))
+    head = [o for at, o in enumerate(ranked) if at < depth or o in named]
+    head.sort(key=lambda o: (-(whole[o] + weight * coverages[o]), o))
+    expected = head + [o for o in ranked if o not in head]
+    assert [known[at] for at in found.positions] == [(o, whole[o]) for o in expected[:k]]
+    assert found.least == whole[ranked[:depth][-1]]
+
+
 def test_few_candidates_are_within_reach_where_words_agree_with_scores():
     scores = [0.9 - 0.01 * at for at in range(50)]
     assert within_reach(scores, range(50), [], 3) == [0, 1, 2]
