@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from app.generation.manifest import RecallRow, RoutingInfo
 from app.generation.routing import ask_until, centroid_scores, shard_mass
 from app.generation.shard_index import ShardIndex
+from index_builder.texts import Texts
 
 K = 10
 NEIGHBOURS = 64
@@ -37,8 +38,9 @@ class Sample:
 
     Attributes:
         vectors: (m, dim) unit vectors.
-        exclude: (m,) ordinal that a question must not find (itself), or -1.
-        truth: (m, 10) ordinals of the exact nearest documents, -1 where there are fewer.
+        exclude: (m,) place of the document that a question must not find (its own), or -1.
+        truth: (m, 10) places of the exact nearest texts, each document's nearest alone; -1 where
+            there are fewer.
     """
 
     vectors: NDArray[np.float32]
@@ -47,45 +49,63 @@ class Sample:
 
 
 def leave_one_out(
-    vectors: NDArray[np.float32], documents: int, ask: AsQuestions, size: int, seed: int
+    vectors: NDArray[np.float32], texts: Texts, ask: AsQuestions, size: int, seed: int
 ) -> Sample:
     """Documents asked as questions, each not allowed to find itself.
 
-    The first ``documents`` vectors are their questions; ``ask`` gives the vectors that documents,
-    named by place, have as questions.
+    ``vectors`` are those of ``texts``; ``ask`` gives the vectors that documents, named by place,
+    have as questions.
     """
-    size = min(size, documents)
-    rows = np.sort(np.random.default_rng(seed).choice(documents, size, replace=False))
-    return with_truth(vectors, ask(rows.astype(np.int64)), rows.astype(np.int64))
+    size = min(size, texts.documents)
+    rows = np.sort(np.random.default_rng(seed).choice(texts.documents, size, replace=False))
+    rows = rows.astype(np.int64)
+    return with_truth(vectors, texts.owners, ask(rows), rows)
 
 
-def questions(vectors: NDArray[np.float32], asked: NDArray[np.float32]) -> Sample:
+def questions(vectors: NDArray[np.float32], texts: Texts, asked: NDArray[np.float32]) -> Sample:
     """Real questions (m, dim), with exact answers from the corpus."""
-    return with_truth(vectors, asked, np.full(len(asked), -1, dtype=np.int64))
+    return with_truth(vectors, texts.owners, asked, np.full(len(asked), -1, dtype=np.int64))
 
 
 def with_truth(
-    vectors: NDArray[np.float32], asked: NDArray[np.float32], exclude: NDArray[np.int64]
+    vectors: NDArray[np.float32],
+    owners: NDArray[np.int64],
+    asked: NDArray[np.float32],
+    exclude: NDArray[np.int64],
 ) -> Sample:
-    """Search the whole corpus exactly, chunk by chunk."""
-    scores = np.full((len(asked), K + 1), -np.inf, dtype=np.float32)
-    rows = np.full((len(asked), K + 1), -1, dtype=np.int64)
+    """Search texts exactly, chunk by chunk: those of the ten best documents.
+
+    Args:
+        vectors: (t, dim) of the texts.
+        owners: (t,) the document of each.
+        asked: (m, dim) questions.
+        exclude: (m,) the document that each must not find, or -1.
+    """
+    most = int(np.bincount(owners).max(initial=1))  # texts of one document
+    depth = most * (K + 1)
+    scores = np.full((len(asked), depth), -np.inf, dtype=np.float32)
+    rows = np.full((len(asked), depth), -1, dtype=np.int64)
     for start in range(0, len(vectors), CHUNK):
         block = np.ascontiguousarray(vectors[start : start + CHUNK])
-        found, at = faiss.knn(asked, block, min(K + 1, len(block)), faiss.METRIC_INNER_PRODUCT)
+        found, at = faiss.knn(asked, block, min(depth, len(block)), faiss.METRIC_INNER_PRODUCT)
         scores = np.concatenate([scores, found], axis=1)
         rows = np.concatenate([rows, at + start], axis=1)
-        order = np.lexsort((rows, -scores), axis=1)[:, : K + 1]
+        order = np.lexsort((rows, -scores), axis=1)[:, :depth]
         scores = np.take_along_axis(scores, order, axis=1)
         rows = np.take_along_axis(rows, order, axis=1)
-    return Sample(asked, exclude, _without(rows, exclude))
+    return Sample(asked, exclude, _of_documents(rows, owners, exclude))
 
 
-def _without(rows: NDArray[np.int64], exclude: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Drop ``exclude`` from each row (m, 11) and keep ten."""
-    is_self = rows == exclude[:, None]
-    order = np.argsort(is_self, axis=1, kind="stable")
-    moved = np.take_along_axis(np.where(is_self, -1, rows), order, axis=1)
+def _of_documents(
+    rows: NDArray[np.int64], owners: NDArray[np.int64], exclude: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Of texts (m, n), best first, the best ones of ten documents, none of ``exclude``: (m, 10)."""
+    documents = np.where(rows >= 0, owners[rows], -1)
+    gone = documents == exclude[:, None]
+    for place in range(1, rows.shape[1]):
+        gone[:, place] |= (documents[:, :place] == documents[:, place : place + 1]).any(axis=1)
+    order = np.argsort(gone, axis=1, kind="stable")
+    moved = np.take_along_axis(np.where(gone, -1, rows), order, axis=1)
     return moved[:, :K]
 
 

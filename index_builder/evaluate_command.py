@@ -18,12 +18,13 @@ from app.generation.shard_part import Hit
 from index_builder.build_command import storage
 from index_builder.corpus.ingest import Ingested, ingest
 from index_builder.corpus.options import add_reading, chosen_reading
-from index_builder.embed import embed
-from index_builder.evaluate import K, Sample, questions
+from index_builder.encoded import encoded
+from index_builder.evaluate import K, questions
 from index_builder.labelled import Labelled, quality, read_labelled
 from index_builder.pipeline import Inputs, Settings, build, check_settings
 from index_builder.progress import Progress
 from index_builder.replay import Replay, Replayed
+from index_builder.without import Left
 
 PROBES: tuple[Probe, ...] = ("auto", "all")
 # Of words, beside the default: what another --rescore-weight would give.
@@ -68,7 +69,10 @@ def _run(arguments: argparse.Namespace) -> int:
     corpus = ingest([arguments.corpus], work / "corpus", 0.001, progress, chosen_reading(arguments))
     names = _names(corpus.documents)
     labelled.require(frozenset(names), arguments.corpus, _left_out(corpus))
-    vectors = embed(corpus, arguments.model, work, processes=arguments.processes, progress=progress)
+    vectors, texts = encoded(
+        corpus, Left(corpus), arguments.model, work, arguments.processes, progress,
+        answers=bool(settings.also_search),
+    )  # fmt: skip
     manifest, _ = build(
         Inputs(corpus, arguments.model),
         settings,
@@ -78,7 +82,8 @@ def _run(arguments: argparse.Namespace) -> int:
         progress,
     )
     asked = open_engine(arguments.model).encode(labelled.questions)
-    truth = questions(vectors, asked)
+    truth = questions(vectors, texts, asked)
+    documents = np.where(truth.truth >= 0, texts.owners[truth.truth], -1)
     replay = Replay(arguments.out / manifest.id)
     kinds = ", ".join(sorted({shard.index_kind for shard in manifest.shards}))
     print(
@@ -89,14 +94,12 @@ def _run(arguments: argparse.Namespace) -> int:
         f"{'':<24}{'hit@1':>8}{'recall@10':>11}{'nDCG@10':>9}{'asked':>7}"
         f"{'exact@1':>9}{'exact@10':>10}{'same ids':>10}"
     )
-    exact_ids = [[names[place] for place in row if place >= 0] for row in truth.truth.tolist()]
+    exact_ids = [[names[place] for place in row if place >= 0] for row in documents.tolist()]
     for probe in PROBES:
         _print_row(f"probe={probe}", replay.search(asked, K, probe, labelled.questions), labelled)
     for probe in PROBES:
         by_score = replay.search(asked, K, probe)
-        # Exact search is of questions: no measure of what finds answers, too.
-        exact = None if arguments.also_search else truth
-        _print_row(f"probe={probe} rescore=0", by_score, labelled, exact)
+        _print_row(f"probe={probe} rescore=0", by_score, labelled, documents)
     if manifest.routing.rescoring is not None:
         for weight in WEIGHTS:
             other = Replay(arguments.out / manifest.id, weight=weight)
@@ -111,7 +114,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _print_row(
-    name: str, replayed: Replayed, labelled: Labelled, truth: Sample | None = None
+    name: str, replayed: Replayed, labelled: Labelled, truth: NDArray[np.int64] | None = None
 ) -> None:
     """One row; against exact search only where answers are ordered as there, by score alone."""
     measured = quality(replayed.ids, labelled.relevant)
@@ -120,8 +123,8 @@ def _print_row(
         f"{measured.ndcg_at_10:>9.4f}{replayed.fan_out:>7.3f}"
     )
     if truth is not None:
-        at_1, at_10, same = against_exact(replayed.hits, truth.truth)
-        row += f"{at_1:>9.4f}{at_10:>10.4f}{same:>6,} of {len(truth.truth):,}"
+        at_1, at_10, same = against_exact(replayed.hits, truth)
+        row += f"{at_1:>9.4f}{at_10:>10.4f}{same:>6,} of {len(truth):,}"
     print(row)
 
 

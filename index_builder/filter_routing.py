@@ -54,8 +54,7 @@ def choose_filters(
     measured = []
     for name, mask in _filters(filterable, layout.texts.documents, seed):
         rows = np.flatnonzero(mask[layout.texts.owners])
-        own_places = np.where(np.isin(exclude, rows), np.searchsorted(rows, exclude), -1)
-        truth = with_truth(vectors[rows], asked, own_places).truth
+        truth = with_truth(vectors[rows], layout.texts.owners[rows], asked, exclude).truth
         places = np.where(truth >= 0, rows[truth], -1)
         passing = np.bincount(layout.clusters[rows], minlength=len(layout.centroids))
         documents = int(np.count_nonzero(mask))

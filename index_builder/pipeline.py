@@ -36,7 +36,7 @@ from index_builder.base import Base
 from index_builder.canaries import make_canaries
 from index_builder.corpus.ingest import Ingested
 from index_builder.document_rows import DocumentRows
-from index_builder.embed import embed
+from index_builder.encoded import encoded
 from index_builder.filter_routing import choose_filters
 from index_builder.filterable import Filterable, Kind
 from index_builder.filtered import Filtered, filtered_canaries
@@ -48,7 +48,7 @@ from index_builder.seal import Contents, existing, seal
 from index_builder.searched import Searched
 from index_builder.shards import build_index
 from index_builder.storage import Placed, bytes_of, choose_storage
-from index_builder.texts import Texts, answers_of
+from index_builder.texts import Texts
 from index_builder.without import Left, leave_out
 from index_builder.words import Words
 
@@ -146,7 +146,10 @@ def build(
     filterable = None
     if settings.filterable:
         filterable = Filterable.read(settings.filterable, rows.metadata())
-    vectors, texts = _encoded(inputs, whole, left, settings, rows, work, processes, progress)
+    vectors, texts = encoded(
+        whole, left, inputs.model, work, processes, progress,
+        vectors=inputs.vectors, answers=bool(settings.also_search),
+    )  # fmt: skip
     ask = _as_questions(inputs, model, vectors, rows)
     sample = _sample(inputs, vectors, texts, ask, settings)
     progress.say("clustering")
@@ -165,6 +168,7 @@ def build(
                 dim=model.dim,
                 count=info.documents,
                 rank=layout.ordinals(info.shard).__getitem__,
+                several=bool(settings.also_search),
             )
             for info in shards
         ]
@@ -198,8 +202,6 @@ def build(
         rescorer = words.finish(named=named) if words else None
         own = words.of_shards([info.documents for info in shards], named=named) if words else []
         shards = tuple(_weighed(unfinished, info) for info in shards)
-        if settings.also_search:
-            indexes = [index.by_document() for index in indexes]
         searched = Searched(layout, router, indexes, own, rescorer)
         asked = _asked(inputs, questions)
         confidence = _confidence(searched, rows, questions, asked, progress)
@@ -259,32 +261,6 @@ def _labelled(
     if gone:
         progress.say(f"{gone} labels name documents that the corpus lacks: left out")
     return questions
-
-
-def _encoded(
-    inputs: Inputs,
-    whole: Ingested,
-    left: Left,
-    settings: Settings,
-    rows: DocumentRows,
-    work: Path,
-    processes: int,
-    progress: Progress,
-) -> tuple[NDArray[np.float32], Texts]:
-    """The vectors (t, dim) of all texts that are searched.
-
-    Questions of the whole corpus are encoded, so that a withdrawal does not cost encoding it anew.
-    """
-    vectors = inputs.vectors
-    if vectors is None:
-        vectors = embed(whole, inputs.model, work, processes=processes, progress=progress)
-        vectors = vectors if left.places is None else vectors[left.places]
-    if not settings.also_search:
-        return vectors, Texts.of(len(vectors))
-    answers, having = answers_of(rows, work)
-    progress.say(f"{len(having):,} documents have an answer that is searched, too")
-    more = embed(answers, inputs.model, work, processes=processes, progress=progress)
-    return np.concatenate([vectors, more]), Texts.of(len(vectors), having)
 
 
 def _asked(inputs: Inputs, questions: list[Labelled]) -> NDArray[np.float32]:
@@ -423,9 +399,9 @@ def _sample(
     settings: Settings,
 ) -> evaluate.Sample:
     if not inputs.questions:
-        return evaluate.leave_one_out(vectors, texts.documents, ask, settings.sample, settings.seed)
+        return evaluate.leave_one_out(vectors, texts, ask, settings.sample, settings.seed)
     asked = open_engine(inputs.model).encode(inputs.questions[: settings.sample])
-    return evaluate.questions(vectors, asked)
+    return evaluate.questions(vectors, texts, asked)
 
 
 def _inputs_hash(

@@ -7,16 +7,9 @@ rows of shards are of texts; words, filters and results are of documents.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from app.errors import BuildError
-from app.generation.text import clean
-from index_builder.corpus.document import MAX_TEXT, Document
-from index_builder.corpus.ingest import Ingested, ingest_documents
-from index_builder.document_rows import DocumentRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +42,3 @@ class Texts:
             numbers: (documents,) the ordinal of each.
         """
         return 2 * numbers[self.owners] + self.answers
-
-
-def answers_of(rows: DocumentRows, work: Path) -> tuple[Ingested, NDArray[np.int64]]:
-    """The answers as texts to encode, and the places of their documents.
-
-    Of a long answer it is the beginning: models read no more.
-
-    Raises: BuildError where no document has an answer.
-    """
-    places: list[int] = []
-
-    def texts() -> list[Document]:
-        found = []
-        for place, answer in rows.answers():
-            text = clean(answer[: 2 * MAX_TEXT])[:MAX_TEXT].strip()
-            if text:
-                places.append(place)
-                found.append(Document(id=str(place), text=text))
-        return found
-
-    documents = texts()
-    if not documents:
-        raise BuildError("--also-search answer: no document has an answer")
-    return ingest_documents(documents, work / "answers"), np.array(places, np.int64)

@@ -25,6 +25,7 @@ from index_builder.corpus.ingest import ingest_documents
 from index_builder.evaluate import chosen_row, questions
 from index_builder.pipeline import Inputs, Settings, build
 from index_builder.progress import Bar, Progress
+from index_builder.texts import Texts
 
 VECTORS, QUESTIONS, TRUTH, BUILD = "vectors.npy", "questions.npy", "truth.npy", "build.json"
 K = 10
@@ -61,7 +62,8 @@ class StepClock(Progress):
 def write_truth(corpus: Path) -> None:
     """Answer the questions of a corpus exactly."""
     vectors = np.load(corpus / VECTORS, mmap_mode="r")
-    np.save(corpus / TRUTH, questions(vectors, np.load(corpus / QUESTIONS)).truth)
+    asked = np.load(corpus / QUESTIONS)
+    np.save(corpus / TRUTH, questions(vectors, Texts.of(len(vectors)), asked).truth)
 
 
 def build_cell(corpus: Path, shards: int, model: Path, storage: float | None, seed: int) -> None:

@@ -16,6 +16,7 @@ from app.errors import BuildError
 from app.generation import canary
 from app.generation.names import names
 from app.generation.trigrams import BUCKETS, folded, trigrams, weights
+from index_builder import encoded as encoding
 from index_builder import pipeline
 from index_builder.corpus.document import Document
 from index_builder.corpus.ingest import Ingested
@@ -60,7 +61,7 @@ def fake_encoder(patch: Callable[[Any, str, Any], None]) -> None:
     def embed(corpus: Ingested, *_: Any, **__: Any) -> NDArray[np.float32]:
         return vectors_of(read_texts(corpus.documents))
 
-    patch(pipeline, "embed", embed)
+    patch(encoding, "embed", embed)
     patch(pipeline, "open_engine", Opener())
 
 

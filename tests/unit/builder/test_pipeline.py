@@ -29,6 +29,7 @@ from app.generation.routing import Router
 from app.generation.rows import everything
 from app.generation.shard_index import Hits, ShardIndex
 from app.generation.shard_part import open_store
+from index_builder import encoded as encoding
 from index_builder import pipeline
 from index_builder.corpus.ingest import ingest_documents
 from index_builder.embed import embed
@@ -234,7 +235,7 @@ def test_an_interrupted_build_leaves_work_and_nothing_else(
 ) -> None:
     artefact = make_artefact(tmp_path / "models", b"one")
     engine = FakeEngine(Model.load(artefact).fingerprint)
-    monkeypatch.setattr(pipeline, "embed", partial(embed, engine_factory=lambda _: engine))
+    monkeypatch.setattr(encoding, "embed", partial(embed, engine_factory=lambda _: engine))
     corpus = ingest_documents(documents_of(TEXTS), tmp_path / "corpus")
     out, work = tmp_path / "out", tmp_path / "work"
 

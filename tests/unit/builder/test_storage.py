@@ -19,6 +19,7 @@ from index_builder.pipeline import Settings, check_settings
 from index_builder.placement import place
 from index_builder.shards import build_index
 from index_builder.storage import AMOUNTS, Placed, bytes_of, choose_storage
+from index_builder.texts import Texts
 
 SHARDS, DIM = 4, 16
 TARGETS = (0.99, 0.95)
@@ -36,7 +37,7 @@ def measured(vectors: NDArray[np.float32]) -> tuple[Placed, tuple[object, ...]]:
     cluster_shard = place(clusters.sizes, clusters.affinity, clusters.centroids, SHARDS, 1)
     home = cluster_shard[clusters.labels]
     found = border_candidates(vectors, clusters.centroids, cluster_shard, home, SHARDS)
-    sample = leave_one_out(vectors, len(vectors), lambda places: vectors[places], 300, 1)
+    sample = leave_one_out(vectors, Texts.of(len(vectors)), lambda places: vectors[places], 300, 1)
     masses = masses_of(sample, clusters.centroids, cluster_shard, SHARDS)
     return Placed(home, found, SHARDS), (sample, masses)
 

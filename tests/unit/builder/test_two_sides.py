@@ -11,6 +11,7 @@ from small_generations import TEXTS, documents_of, silent
 
 from app.generation import canary
 from app.generation.model import Model, Prompt, Prompts
+from index_builder import encoded as encoding
 from index_builder import pipeline
 from index_builder.corpus.ingest import ingest_documents
 from index_builder.embed import embed
@@ -24,7 +25,7 @@ def test_canaries_and_the_sample_are_asked_as_questions(
     prompts = Prompts(Prompt("query: "), Prompt("passage: "))
     artefact = make_artefact(tmp_path / "models", b"one", prompts=prompts)
     engine = FakeEngine(Model.load(artefact).fingerprint, two_sided=True)
-    monkeypatch.setattr(pipeline, "embed", partial(embed, engine_factory=lambda _: engine))
+    monkeypatch.setattr(encoding, "embed", partial(embed, engine_factory=lambda _: engine))
     monkeypatch.setattr(pipeline, "open_engine", lambda _: engine)
     corpus = ingest_documents(documents_of(TEXTS), tmp_path / "corpus")
     settings = Settings(shards=3, index="exact", sample=20)
