@@ -291,8 +291,11 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
             before, now = also.hit_at_1
             gain = f"; of {also.labels} labelled questions {before:.1%} are answered right first by"
             gain += f" questions alone, {now:.1%} with answers"
+        size = sum(shard.memory_bytes for shard in manifest.shards)
         lines.append(
-            f"  answers    searched too: {answers:,} beside {manifest.documents:,} questions{gain}"
+            f"  answers    searched too: {answers:,} beside {manifest.documents:,} questions; "
+            f"{also.stored:,} of {manifest.stored:,} rows, {also.stored_bytes / 1e6:.1f} of "
+            f"{size / 1e6:.1f} MB{gain}"
         )
     if filters := manifest.routing.filters:
         fields = ", ".join(f"{field.name} ({field.kind})" for field in filters.fields)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from app.generation.canary import TOLERANCE, Canary
 from app.generation.merge import merge
+from app.generation.text import clean
 from index_builder.document_rows import DocumentRows
 from index_builder.evaluate import AsQuestions
 from index_builder.searched import Candidates, Searched
 
 COUNT = 32
 K = 5
+# Of generations that search answers: so many beginnings of answers, of so many characters.
+ANSWERS, BEGINNING = 8, 200
 
 # Candidates, positions of the answer in them, and the coverage of each answer.
 _Answered = tuple[Candidates, list[int], list[float]]
@@ -26,19 +31,47 @@ def make_canaries(rows: DocumentRows, ask: AsQuestions, searched: Searched) -> l
     """
     documents = len(searched.layout.numbers)
     chosen = np.unique(np.linspace(0, documents - 1, COUNT).astype(np.int64))
-    canaries = []
-    for place, query in zip(chosen.tolist(), ask(chosen)[:, None], strict=True):
-        question = rows.get([place])[0].text
-        found, best, lexical = _rescored(searched, question, query) or _by_score(searched, query)
-        canaries.append(
-            Canary(
-                question=question,
-                ids=tuple(document.id for document in rows.get(found.places[best].tolist())),
-                scores=tuple(found.pool.scores[at] for at in best),
-                lexical=tuple(lexical),
-            )
-        )
-    return canaries
+    return [
+        _canary(rows.get([place])[0].text, query, rows, searched)
+        for place, query in zip(chosen.tolist(), ask(chosen)[:, None], strict=True)
+    ]
+
+
+def answer_canaries(
+    rows: DocumentRows,
+    encode: Callable[[list[str]], NDArray[np.float32]],
+    searched: Searched,
+) -> list[Canary]:
+    """Ask the beginnings of answers, which nothing but the answers' own rows is so near to.
+
+    ``encode`` gives the vectors of questions.
+    """
+    texts = searched.layout.texts
+    having = texts.owners[texts.answers]
+    chosen = having[np.unique(np.linspace(0, len(having) - 1, ANSWERS).astype(np.int64))]
+    asked = [
+        clean((row.answer or "")[: 2 * BEGINNING])[:BEGINNING].strip()
+        for row in rows.get(chosen.tolist())
+    ]
+    asked = [text for text in asked if text]  # blanks of any length may come first
+    if not asked:
+        return []
+    return [
+        _canary(text, query, rows, searched)
+        for text, query in zip(asked, encode(asked)[:, None], strict=True)
+    ]
+
+
+def _canary(
+    question: str, query: NDArray[np.float32], rows: DocumentRows, searched: Searched
+) -> Canary:
+    found, best, lexical = _rescored(searched, question, query) or _by_score(searched, query)
+    return Canary(
+        question=question,
+        ids=tuple(document.id for document in rows.get(found.places[best].tolist())),
+        scores=tuple(found.pool.scores[at] for at in best),
+        lexical=tuple(lexical),
+    )
 
 
 def _by_score(searched: Searched, query: NDArray[np.float32]) -> _Answered:

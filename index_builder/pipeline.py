@@ -33,7 +33,7 @@ from index_builder import confidence as confidences
 from index_builder import evaluate
 from index_builder.also_gain import hits_at_1
 from index_builder.base import Base
-from index_builder.canaries import make_canaries
+from index_builder.canaries import answer_canaries, make_canaries
 from index_builder.corpus.ingest import Ingested
 from index_builder.document_rows import DocumentRows
 from index_builder.encoded import encoded
@@ -208,8 +208,11 @@ def build(
         also = None
         if settings.also_search:
             gain = hits_at_1(questions, asked, vectors, texts, rows, rescorer)
-            also = AlsoSearched(settings.also_search, len(vectors), gain[0], gain[1:])
+            also = _also(settings.also_search, layout, shards, gain)
         canaries = make_canaries(rows, ask, searched)
+        if also is not None:
+            engine = open_engine(inputs.model)
+            canaries += answer_canaries(rows, lambda asked: engine.encode(asked, "query"), searched)
         if filters is not None:
             filtered = Filtered.read(unfinished, filters, searched, shards)
             canaries += filtered_canaries(rows, ask, filtered)
@@ -268,6 +271,22 @@ def _asked(inputs: Inputs, questions: list[Labelled]) -> NDArray[np.float32]:
     if not questions:
         return np.empty((0, 0), np.float32)
     return open_engine(inputs.model).encode([one.question for one in questions], "query")
+
+
+def _also(
+    field: Literal["answer"],
+    layout: Layout,
+    shards: tuple[ShardInfo, ...],
+    gain: tuple[int, float, float],
+) -> AlsoSearched:
+    """What searching a field costs; ``gain`` is of ``hits_at_1``."""
+    texts = layout.texts
+    answers = [int(np.count_nonzero(texts.answers[own])) for own in layout.stored]
+    taken = sum(
+        info.memory_bytes * count // max(info.documents, 1)
+        for info, count in zip(shards, answers, strict=True)
+    )
+    return AlsoSearched(field, len(texts.owners), sum(answers), taken, gain[0], gain[1:])
 
 
 def _confidence(

@@ -162,12 +162,16 @@ class AlsoSearched(_Bound, frozen=True):
     Attributes:
         field: which.
         texts: questions, and answers that are searched, border copies not counted.
+        stored: rows that are answers, border copies counted.
+        stored_bytes: of all shards, that those rows take.
         labels: questions with a right document that the gain was measured on.
         hit_at_1: share of them whose first answer is right, by questions alone, and by both.
     """
 
     field: Literal["answer"]
     texts: int
+    stored: int
+    stored_bytes: int
     labels: int = 0
     hit_at_1: tuple[float, ...] = ()
 

@@ -2,18 +2,20 @@
 
 Every ``corpus.jsonl`` below the directory is built with the default settings; each
 ``NAME.queries.jsonl`` or ``queries*.jsonl`` beside it is asked, with ``NAME.qrels.tsv`` or
-``qrels.tsv`` as labels. Rows: by score alone, with words, and with
-names too.
+``qrels.tsv`` as labels. Rows: by score alone, with words, and with names too; where documents have
+answers, also with those searched beside the questions (``--also-search answer``).
 """
 
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from app.generation.engine import open_engine
 from app.generation.routing import Probe
 from index_builder.corpus.ingest import ingest
+from index_builder.document_rows import DocumentRows
 from index_builder.labelled import quality, read_labelled
 from index_builder.pipeline import Inputs, Settings, build
 from index_builder.progress import Progress
@@ -50,18 +52,20 @@ def main() -> None:
     for corpus in corpora:
         out = arguments.out / corpus.parent.name
         ingested = ingest([corpus], out / ".work" / "corpus", 0.001, progress)
-        settings = Settings(shards=arguments.shards)
         inputs = Inputs(ingested, arguments.model)
+        settings = Settings(shards=arguments.shards)
         manifest, _ = build(inputs, settings, out, out / ".work", 2, progress)
         replay, no_names = Replay(out / manifest.id), Replay(out / manifest.id, names=False)
+        ways = [("by score", replay), ("words", no_names), ("and names", replay)]
+        if next(DocumentRows(ingested.documents).answers(), None):
+            settings = replace(settings, also_search="answer")
+            manifest, _ = build(inputs, settings, out, out / ".work", 2, progress)
+            ways.append(("and answers", Replay(out / manifest.id)))
         for name, queries, qrels in sets(corpus):
             labelled = read_labelled(queries, qrels)
             vectors = engine.encode(labelled.questions)
-            for what, who, texts in (
-                ("by score", replay, ()),
-                ("words", no_names, labelled.questions),
-                ("and names", replay, labelled.questions),
-            ):
+            for what, who in ways:
+                texts = () if what == "by score" else labelled.questions
                 for probe in PROBES:
                     begun = time.process_time()
                     found = who.search(vectors, 10, probe, texts)

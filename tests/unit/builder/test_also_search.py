@@ -2,26 +2,30 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from canary_answers import canary_difference
-from encoder_fakes import Opener, vector_of
+from encoder_fakes import Opener, make_artefact, vector_of
 from numpy.typing import NDArray
-from small_generations import SmallGeneration, build_small, vectors_of
+from small_generations import SmallGeneration, build_small, silent, vectors_of
 
 from app.errors import BuildError
 from app.generation import canary
 from app.generation.names import names
+from app.generation.rows import everything
 from app.generation.trigrams import BUCKETS, folded, trigrams, weights
 from index_builder import encoded as encoding
 from index_builder import pipeline
+from index_builder.build_command import summary
 from index_builder.corpus.document import Document
-from index_builder.corpus.ingest import Ingested
+from index_builder.corpus.ingest import Ingested, ingest_documents
 from index_builder.corpus.store import read_texts
 from index_builder.filterable import wanted_fields
+from index_builder.pipeline import Inputs, Settings, build
 from index_builder.replay import Replay
 
 COUNT = 240
@@ -151,6 +155,14 @@ def test_the_manifest_counts_documents_and_texts(built: dict[int, SmallGeneratio
     assert manifest.routing.also is not None
     assert manifest.routing.also.texts == COUNT + 160
     assert manifest.stored == pytest.approx(1.5 * 400, abs=4)
+    replay = Replay(built[3].directory)
+    rows = [row.matched for part in replay._parts for row in everything(part._documents)]
+    assert manifest.routing.also.stored == rows.count("answer")
+    size = sum(shard.memory_bytes for shard in manifest.shards)
+    share = manifest.routing.also.stored / manifest.stored
+    assert manifest.routing.also.stored_bytes == pytest.approx(size * share, rel=0.1)
+    told = summary(manifest, True, built[3].directory, [])
+    assert f"160 beside 240 questions; {rows.count('answer')} of {len(rows)} rows, " in told
 
 
 def test_canaries_are_answered(built: dict[int, SmallGeneration]) -> None:
@@ -159,6 +171,29 @@ def test_canaries_are_answered(built: dict[int, SmallGeneration]) -> None:
         for one in canary.read(generation.directory / canary.NAME):
             assert canary_difference(replay, one, vector_of(one.question)) is None
             assert len(set(one.ids)) == len(one.ids)
+
+
+def test_canaries_prove_that_answers_are_searched(built: dict[int, SmallGeneration]) -> None:
+    """Beginnings of answers, whose documents nothing but the row of the answer finds."""
+    answers = {one.answer: one.id for one in documents()}
+    for generation in built.values():
+        asked = canary.read(generation.directory / canary.NAME)[32:]
+        assert len(asked) == generation.manifest.canaries - 32 == 8
+        for one in asked:
+            assert one.ids[0] == answers[one.question]
+            assert one.scores[0] == pytest.approx(1.0)
+            found = Replay(generation.directory).search(
+                vector_of(one.question)[None], 1, "auto", [one.question]
+            )
+            assert found.hits[0][0].row.matched == "answer"
+
+
+def test_a_long_answer_is_asked_by_its_beginning(tmp_path: Path) -> None:
+    long = [replace(one, answer=f"  {one.id} {'é' * 5000}") for one in documents(40)]
+    generation = build_also(tmp_path, 2, documents=long)
+    asked = canary.read(generation.directory / canary.NAME)[32:]
+    assert {len(one.question) for one in asked} == {200}
+    assert all(one.question.startswith("d00") for one in asked)
 
 
 def test_filters_are_of_documents(tmp_path: Path) -> None:
@@ -219,6 +254,49 @@ def test_the_gain_is_measured_on_labels(tmp_path: Path) -> None:
     assert manifest.routing.also.labels == 160
     assert now > 0.95
     assert before < 0.5
+
+
+def test_an_answer_that_is_the_question_again_is_left_out(tmp_path: Path) -> None:
+    """Which of the two texts matched would depend on the shards."""
+    same = [replace(one, answer=one.text) if n < 10 else one for n, one in enumerate(documents())]
+    having = sum(one.answer is not None for one in same[10:])
+    for shards in (1, 3):
+        generation = build_also(tmp_path / str(shards), shards, documents=same)
+        assert generation.manifest.routing.also is not None
+        assert generation.manifest.routing.also.texts == COUNT + having
+        found = Replay(generation.directory).search(
+            vectors_of([one.text for one in same[:10]]), 1, "all"
+        )
+        assert {own[0].row.matched for own in found.hits} == {"question"}
+
+
+def test_a_withdrawal_encodes_nothing_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+
+    def embed(corpus: Ingested, *_: Any, **__: Any) -> NDArray[np.float32]:
+        encoded.append(corpus.count)
+        return vectors_of(read_texts(corpus.documents))
+
+    monkeypatch.setattr(encoding, "embed", embed)
+    corpus = ingest_documents(documents(), tmp_path / "corpus")
+    artefact, gone = make_artefact(tmp_path / "models", b"small"), {"d0003", "d0007"}
+    manifest, _ = build(
+        Inputs(corpus, artefact, without=frozenset(gone)),
+        Settings(shards=3, index="exact", sample=50, also_search="answer"),
+        tmp_path / "out", tmp_path / "work", 1, silent(),
+    )  # fmt: skip
+    assert encoded == [COUNT, 160]  # as without a withdrawal, so what was kept is used again
+    assert manifest.routing.also is not None
+    assert manifest.routing.also.texts == COUNT - 2 + 160 - 1
+    replay = Replay(tmp_path / "out" / manifest.id)
+    found = replay.search(vectors_of(QUESTIONS), COUNT, "all", QUESTIONS)
+    left = {one.id for one in documents()} - gone
+    for question, own in zip(QUESTIONS, found.hits, strict=True):
+        assert {hit.row.id for hit in own} == left
+        best = dict(zip([one.id for one in documents()], scores_of(question), strict=True))
+        for hit in own:
+            score, matched = best[hit.row.id]
+            assert (hit.score, hit.row.matched) == (pytest.approx(score, abs=1e-5), matched)
 
 
 def test_a_corpus_without_answers_is_refused(tmp_path: Path) -> None:
