@@ -255,6 +255,7 @@ def storage(text: str) -> float | None:
 def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) -> str:
     """What a person wants to know of a generation, a few lines."""
     chosen = chosen_row(manifest.routing)
+    text, rows = ("text", "rows") if manifest.routing.also else ("document", "documents")
     lines = [
         f"generation {manifest.id} {'sealed' if new else 'exists (same input and settings)'}",
         f"  documents  {manifest.documents:,}, stored {manifest.stored:,} "
@@ -267,7 +268,7 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
     ]
     lines += [
         f"  storage    {row.storage:.2f}x would ask {row.fan_out:.2f} shards, "
-        f"{row.bytes_per_document:,} bytes a document, {row.cpu_ms:.2f} ms of CPU a question"
+        f"{row.bytes_per_document:,} bytes a {text}, {row.cpu_ms:.2f} ms of CPU a question"
         for row in manifest.routing.storage
     ]
     if rescoring := manifest.routing.rescoring:
@@ -286,17 +287,18 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
         ]
     if also := manifest.routing.also:
         answers = also.texts - manifest.documents
-        gain = ""
-        if also.labels:
-            before, now = also.hit_at_1
-            gain = f"; of {also.labels} labelled questions {before:.1%} are answered right first by"
-            gain += f" questions alone, {now:.1%} with answers"
         size = sum(shard.memory_bytes for shard in manifest.shards)
         lines.append(
             f"  answers    searched too: {answers:,} beside {manifest.documents:,} questions; "
             f"{also.stored:,} of {manifest.stored:,} rows, {also.stored_bytes / 1e6:.1f} of "
-            f"{size / 1e6:.1f} MB{gain}"
+            f"{size / 1e6:.1f} MB"
         )
+        if also.labels:
+            before, now = also.hit_at_1
+            lines.append(
+                f"  gain       of {also.labels} labelled questions the first answer is right for "
+                f"{before:.1%} by questions alone, {now:.1%} with answers"
+            )
     if filters := manifest.routing.filters:
         fields = ", ".join(f"{field.name} ({field.kind})" for field in filters.fields)
         lines.append(f"  filters    {fields}")
@@ -313,7 +315,7 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
         )
     lines += [f"  corpus     {line}" for line in assumed]
     lines += [
-        f"  shard {shard.shard:<4} {shard.documents:,} documents, {shard.index_kind}, "
+        f"  shard {shard.shard:<4} {shard.documents:,} {rows}, {shard.index_kind}, "
         f"recall@10 {shard.recall:.4f}, {shard.memory_bytes / 1e6:.1f} MB"
         for shard in manifest.shards
     ]

@@ -246,12 +246,14 @@ def test_the_gain_is_measured_on_labels(tmp_path: Path) -> None:
         ),
         *({"question": f"stranger {n}", "id": "", "same": False} for n in range(40)),
     ]
-    told = tmp_path / "labels.jsonl"
-    told.write_text("".join(json.dumps(label) + "\n" for label in labels))
-    manifest = build_also(tmp_path, 3, labelled=told).manifest
+    given = tmp_path / "labels.jsonl"
+    given.write_text("".join(json.dumps(label) + "\n" for label in labels))
+    manifest = build_also(tmp_path, 3, labelled=given).manifest
     assert manifest.routing.also is not None
     before, now = manifest.routing.also.hit_at_1
     assert manifest.routing.also.labels == 160
+    told = summary(manifest, True, tmp_path, [])
+    assert f"right for {before:.1%} by questions alone, {now:.1%} with" in told
     assert now > 0.95
     assert before < 0.5
 
