@@ -50,12 +50,14 @@ class QueryResult:
     """The answer to one question: hits, best first; shards asked; shards that did not answer.
 
     ``confidence`` that the first hit means the same; None where the generation cannot tell.
+    ``short``: a shard has sent what is withdrawn instead of what comes next.
     """
 
     hits: list[ShardHit]
     asked: list[int]
     missing: list[int]
     confidence: float | None = None
+    short: bool = False
 
     def match(self, least: float) -> ShardHit | None:
         """The first hit, unless the answer is less sure than ``least``."""
@@ -151,7 +153,11 @@ class Searcher:
             results, timings = await self._search(replace(wanted, queries=new), passed, call)
             for place, result in zip(missing, results, strict=True):
                 known[place] = result
-                whole = not result.missing and len(keys[place][0]) <= MAX_CHARACTERS
+                whole = (
+                    not result.missing
+                    and not result.short
+                    and len(keys[place][0]) <= MAX_CHARACTERS
+                )
                 if remember and whole and without is self._withdrawn():
                     own = ANSWER_BYTES + len(keys[place][0]) + len(wanted.filter)
                     weight = own + _weight(result)
@@ -204,11 +210,13 @@ class Searcher:
         question = Wanted(vectors, self.manifest.id, model.fingerprint, k, packed, wanted.filter)
         answers = await self._ask(question, asked, call)
         searched = clock()
-        _leave_out(self._withdrawn(), answers)
+        short = _leave_out(self._withdrawn(), answers)
         queries = [
             _merged(place, np.flatnonzero(asked[place]).tolist(), answers, wanted, rescorer)
             for place in range(len(vectors))
         ]
+        for place in short:
+            queries[place] = replace(queries[place], short=True)
         if answers and all(answer is None for answer in answers.values()):
             raise ProblemError(
                 503, "shards_unavailable", "no shard that was asked answers", retry_after=2
@@ -277,14 +285,17 @@ def _weight(result: QueryResult) -> int:
     )
 
 
-def _leave_out(withdrawn: frozenset[str], answers: _Answers) -> None:
-    """Drop what shards that do not know of a withdrawal have sent."""
+def _leave_out(withdrawn: frozenset[str], answers: _Answers) -> set[int]:
+    """Drop what shards that do not know of a withdrawal have sent; of which questions."""
+    short: set[int] = set()
     if not withdrawn:
-        return
+        return short
     for answer in filter(None, answers.values()):
         for place, found in answer.items():
             if any(hit.id in withdrawn for hit in found.hits):
                 answer[place] = found._replace(hits=_visible(found.hits, withdrawn))
+                short.add(place)
+    return short
 
 
 def _visible(hits: list[ShardHit], withdrawn: frozenset[str]) -> list[ShardHit]:
