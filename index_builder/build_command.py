@@ -13,6 +13,7 @@ import msgspec
 
 from app.errors import BuildError
 from app.generation.manifest import Manifest
+from index_builder.choose_weight import USUAL
 from index_builder.corpus.ingest import ingest
 from index_builder.corpus.options import add_reading, chosen_reading
 from index_builder.corpus.reading import Reading
@@ -107,7 +108,7 @@ def add_build(commands: Any) -> None:
     )
     shape.add_argument(
         "--storage",
-        type=storage,
+        type=measured,
         default="auto",
         metavar="RATIO",
         help="stored documents over documents, at most; auto (the default) measures what each "
@@ -128,11 +129,12 @@ def add_build(commands: Any) -> None:
     )
     shape.add_argument(
         "--rescore-weight",
-        type=float,
-        default=0.2,
+        type=measured,
+        default="auto",
         metavar="W",
         help="order the best candidates again, by score + W times the part of the question's words "
-        "that they have; 0 orders by score alone (default 0.2)",
+        "that they have; 0 orders by score alone; auto (default) chooses W by --labels, and is "
+        f"{USUAL} without",
     )
     shape.add_argument(
         "--filterable",
@@ -247,8 +249,8 @@ def _questions(arguments: argparse.Namespace, work: Path, progress: Progress) ->
     return tuple(row.text for row in DocumentRows(asked.documents).get(first))
 
 
-def storage(text: str) -> float | None:
-    """A ratio, or None for ``auto``."""
+def measured(text: str) -> float | None:
+    """A number, or None for ``auto``."""
     return None if text == "auto" else float(text)
 
 
@@ -276,6 +278,11 @@ def summary(manifest: Manifest, new: bool, directory: Path, assumed: list[str]) 
             f"  words      order the best {rescoring.depth} again: score + {rescoring.weight:g} * "
             "the part of the question's words that a document has"
         )
+        lines += [
+            f"  weight     {row.weight:g}: the first answer is right for {row.hit_at_1:.1%} of "
+            f"{rescoring.labels} labelled questions"
+            for row in rescoring.measured
+        ]
     if confidence := manifest.routing.confidence:
         labels = f"({confidence.labels} labels)"
         lines += [

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from app.generation.engine import open_engine
 from app.generation.routing import Probe
 from app.generation.shard_part import Hit
-from index_builder.build_command import storage
+from index_builder.build_command import measured
+from index_builder.choose_weight import WEIGHTS
 from index_builder.corpus.ingest import Ingested, ingest
 from index_builder.corpus.options import add_reading, chosen_reading
 from index_builder.encoded import encoded
@@ -27,8 +28,6 @@ from index_builder.replay import Replay, Replayed
 from index_builder.without import Left
 
 PROBES: tuple[Probe, ...] = ("auto", "all")
-# Of words, beside the default: what another --rescore-weight would give.
-WEIGHTS = (0.1, 0.2, 0.3, 0.4)
 
 
 def add_evaluate(commands: Any) -> None:
@@ -49,7 +48,7 @@ def add_evaluate(commands: Any) -> None:
     parser.add_argument(
         "--index", default="auto", help="auto, lean, exact, or a FAISS factory string"
     )
-    parser.add_argument("--storage", type=storage, default="auto", help="auto, or a ratio")
+    parser.add_argument("--storage", type=measured, default="auto", help="auto, or a ratio")
     parser.add_argument("--also-search", choices=("answer",), default="")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.set_defaults(run=_run)

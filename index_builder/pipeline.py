@@ -34,6 +34,7 @@ from index_builder import evaluate
 from index_builder.also_gain import hits_at_1
 from index_builder.base import Base
 from index_builder.canaries import answer_canaries, make_canaries
+from index_builder.choose_weight import USUAL, choose_weight
 from index_builder.corpus.ingest import Ingested
 from index_builder.document_rows import DocumentRows
 from index_builder.encoded import encoded
@@ -69,7 +70,8 @@ class Settings:
             may choose; None for the default (``storage.choose_storage``).
         recall_at_1: target against exact search.
         recall_at_10: target against exact search.
-        rescore_weight: of the words of a question beside its score; 0 orders by score alone.
+        rescore_weight: of the words of a question beside its score; 0 orders by score alone; None
+            measures it on the labels, or takes the usual one (``choose_weight``).
         filterable: metadata fields that a search may filter by (``filterable.wanted_fields``).
         also_search: a field that is searched beside the question, or "".
         sample: questions to measure with.
@@ -82,7 +84,7 @@ class Settings:
     bytes_per_document: float | None = None
     recall_at_1: float = 0.995
     recall_at_10: float = 0.987
-    rescore_weight: float = 0.2
+    rescore_weight: float | None = None
     filterable: tuple[tuple[str, Kind | None], ...] = ()
     also_search: Literal["", "answer"] = ""
     sample: int = 2000
@@ -158,7 +160,9 @@ def build(
     with files.sealing(out) as unfinished:
         (unfinished / "routing").mkdir()
         weight = settings.rescore_weight
-        words = Words(unfinished, texts.documents, weight) if weight else None
+        words = None
+        if weight != 0:
+            words = Words(unfinished, texts.documents, USUAL if weight is None else weight)
         shards = _write_shards(
             unfinished, vectors, layout, rows, settings, base, words, filterable, progress
         )
@@ -204,6 +208,11 @@ def build(
         shards = tuple(_weighed(unfinished, info) for info in shards)
         searched = Searched(layout, router, indexes, own, rescorer)
         asked = _asked(inputs, questions)
+        if rescorer is not None and weight is None and questions:
+            progress.say("measuring how much words should count")
+            chosen = choose_weight(searched, rescorer, questions, asked)
+            rescorer = replace(rescorer, rescoring=chosen)
+            searched = replace(searched, rescorer=rescorer)
         confidence = _confidence(searched, rows, questions, asked, progress)
         also = None
         if settings.also_search:
@@ -258,7 +267,7 @@ def _labelled(
     """The labelled questions, read before anything takes long."""
     if inputs.labelled is None:
         return []
-    if not settings.rescore_weight:
+    if settings.rescore_weight == 0:
         raise BuildError("--labels needs words: leave --rescore-weight 0 out")
     questions, gone = read_labelled(inputs.labelled, rows)
     if gone:
@@ -462,8 +471,9 @@ def check_settings(settings: Settings) -> None:
     for name, value in (("1", settings.recall_at_1), ("10", settings.recall_at_10)):
         if not 0.5 <= value <= 1.0:
             raise BuildError(f"--recall-at-{name} {value}: use 0.5 to 1.0")
-    if not 0.0 <= settings.rescore_weight <= 2.0:
-        raise BuildError(f"--rescore-weight {settings.rescore_weight}: use 0 (off) to 2.0")
+    weight = settings.rescore_weight
+    if weight is not None and not 0.0 <= weight <= 2.0:
+        raise BuildError(f"--rescore-weight {weight}: use auto, or 0 (off) to 2.0")
     if settings.sample < 1:
         raise BuildError(f"--sample {settings.sample}: use at least 1")
     check_kind(settings.index)

@@ -93,17 +93,27 @@ class StorageRow(_Bound, frozen=True):
     cpu_ms: float
 
 
+class WeightRow(_Bound, frozen=True):
+    """With this weight of words, the share of labelled questions whose first answer is right."""
+
+    weight: float
+    hit_at_1: float
+
+
 class Rescoring(_Bound, frozen=True):
     """How candidates are ordered again by their words (see rescoring.py).
 
     Of the ``depth`` best by score, the order is by score + ``weight`` * coverage. Documents that
     have a name of the question join them, where at most ``sharing`` have it (see names.py); 0: none
-    do.
+    do. Where the weight was chosen by ``labels`` labelled questions, ``measured`` is what each
+    weight gave.
     """
 
     weight: float
     depth: int
     sharing: int = 0
+    labels: int = 0
+    measured: tuple[WeightRow, ...] = ()
 
 
 class ConfidenceRow(_Bound, frozen=True):
@@ -283,7 +293,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         require(
             rescoring is None
             or (
-                rescoring.weight > 0
+                rescoring.weight >= 0
                 and 0 < rescoring.depth <= MAX_DEPTH
                 and 0 <= rescoring.sharing <= MAX_SHARING
             ),

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scale_chart import draw
 from scale_table import exponents, table
 
-from index_builder.build_command import storage
+from index_builder.build_command import measured
 from index_builder.corpus.ingest import ingest
 from index_builder.embed import embed
 from index_builder.pipeline import BUILDER, Settings
@@ -135,7 +135,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", type=numbers, default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--shards", type=numbers, default=[1, 4, 16])
     parser.add_argument("--questions", type=int, default=1000)
-    parser.add_argument("--storage", type=storage, default="auto")
+    parser.add_argument("--storage", type=measured, default="auto")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=1, help="builds side by side")
     parser.add_argument("--built-only", action="store_true", help="ask and draw what is built")

@@ -20,6 +20,7 @@ from app.gateway.upstream import Upstream
 from app.generation.rescoring import Rescorer
 from app.wire import vectors_to_bytes
 from index_builder import pipeline
+from index_builder.choose_weight import USUAL
 from index_builder.replay import Replay
 
 QUESTIONS = [*TEXTS[:10], "number 7 of any questions", "questoin nmber 12", "?"]
@@ -52,7 +53,7 @@ def test_by_score_alone_on_demand(fleet: LocalFleet) -> None:
         assert scores == sorted(scores, reverse=True)
         assert {one.lexical for one in plain.results} == {None}
         assert all(one.lexical is not None for one in ordered.results)
-        keys = [one.score + 0.2 * (one.lexical or 0) for one in ordered.results]
+        keys = [one.score + USUAL * (one.lexical or 0) for one in ordered.results]
         assert keys == sorted(keys, reverse=True)
 
 

@@ -21,6 +21,7 @@ from app.generation.trigrams import BUCKETS, folded, trigrams, weights
 from index_builder import encoded as encoding
 from index_builder import pipeline
 from index_builder.build_command import summary
+from index_builder.choose_weight import USUAL
 from index_builder.corpus.document import Document
 from index_builder.corpus.ingest import Ingested, ingest_documents
 from index_builder.corpus.store import read_texts
@@ -136,7 +137,7 @@ def test_any_number_of_shards_gives_the_list_of_the_definition(
     assert lists[0] == lists[1] == lists[2]
     for question, own in zip(QUESTIONS, lists[0], strict=True):
         assert [(name, matched) for name, matched, _, _ in own] == ranked(
-            question, k, 0.2 if words else 0.0
+            question, k, USUAL if words else 0.0
         )
         assert len({name for name, _, _, _ in own}) == k
     assert {matched for own in lists[0] for _, matched, _, _ in own} == {"question", "answer"}

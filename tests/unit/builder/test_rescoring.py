@@ -18,6 +18,7 @@ from app.generation.shard_part import ShardPart
 from app.generation.shard_words import ShardWords
 from app.generation.terms import for_one_shard
 from app.generation.trigrams import BUCKETS, folded, trigrams, weights
+from index_builder.choose_weight import USUAL
 from index_builder.pipeline import Settings, check_settings
 from index_builder.replay import Replay
 
@@ -60,7 +61,7 @@ def ranked(question: str, k: int) -> list[str]:
 
     def key(at: int) -> tuple[float, int]:
         shared = sum(weighed[bucket] for bucket in asked if bucket in held[at])
-        return -np.round(scores[at] + 0.2 * shared / mass, 6), at
+        return -np.round(scores[at] + USUAL * shared / mass, 6), at
 
     return [f"d{at:04}" for at in sorted(nearest, key=key)[:k]]
 
@@ -117,7 +118,7 @@ def test_too_many_documents_share_no_name(built: dict[int, SmallGeneration]) -> 
 def test_only_shards_that_no_other_stands_for_are_asked_more() -> None:
     terms = [Terms(b"", [[0, 2], [1, 3], [1]]), Terms(b"", [])]
     asked = np.array([[False, False, True, False], [False, True, False, False]])
-    rescorer = Rescorer(Rescoring(0.2, 50), np.zeros(BUCKETS, np.uint8))
+    rescorer = Rescorer(Rescoring(USUAL, 50), np.zeros(BUCKETS, np.uint8))
     rescorer.reach(asked, terms, np.ones(4, np.bool_))
     assert asked.tolist() == [[False, True, True, False], [False, True, False, False]]
     asked = np.zeros((1, 4), np.bool_)
@@ -127,7 +128,7 @@ def test_only_shards_that_no_other_stands_for_are_asked_more() -> None:
 
 def test_an_index_without_scores_of_rows_has_no_names(tmp_path: Path) -> None:
     built = build_small(tmp_path, TEXTS, shards=2, index="IVF4,Flat")
-    assert built.manifest.routing.rescoring == Rescoring(0.2, 50)
+    assert built.manifest.routing.rescoring == Rescoring(USUAL, 50)
     assert not [name for name in built.manifest.files if "names" in name]
     assert Replay(built.directory).search(built.vectors[:3], 5, "all", TEXTS[:3]).hits
 
@@ -151,7 +152,7 @@ def test_weights_count_each_document_once(built: dict[int, SmallGeneration]) -> 
     manifests = [generation.manifest for generation in built.values()]
     assert manifests[2].stored > manifests[2].documents
     assert len({manifest.files[WEIGHTS].sha256 for manifest in manifests}) == 1
-    assert {manifest.routing.rescoring for manifest in manifests} == {Rescoring(0.2, 50, 20)}
+    assert {manifest.routing.rescoring for manifest in manifests} == {Rescoring(USUAL, 50, 20)}
 
 
 def test_canaries_are_answered(built: dict[int, SmallGeneration]) -> None:
@@ -190,7 +191,7 @@ def test_no_weight_is_a_generation_as_before(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("weight", [-0.1, 2.1, float("nan")])
 def test_a_weight_out_of_range_is_refused(weight: float) -> None:
-    with pytest.raises(BuildError, match=r"--rescore-weight .*use 0 \(off\) to 2\.0"):
+    with pytest.raises(BuildError, match=r"--rescore-weight .*use auto, or 0 \(off\) to 2\.0"):
         check_settings(Settings(shards=1, rescore_weight=weight))
 
 

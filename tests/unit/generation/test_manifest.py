@@ -77,7 +77,10 @@ def test_a_sealed_generation_is_whole(sealed: SmallGeneration) -> None:
         (lambda m: m["files"].pop("shard-001/names.npy"), r"names\.npy is not listed"),
         (lambda m: m["files"].pop(SHARDS_BY_NAME), r"routing/names\.npy is not listed"),
         (lambda m: m["routing"]["rescoring"].update(sharing=101), "of the rescoring out of range"),
-        (lambda m: m["routing"]["rescoring"].update(weight=0), "weight or depth of the rescoring"),
+        (
+            lambda m: m["routing"]["rescoring"].update(weight=-0.1),
+            "weight or depth of the rescoring",
+        ),
         (lambda m: m["routing"]["rescoring"].update(depth=0), "weight or depth of the rescoring"),
         (lambda m: m["routing"]["rescoring"].update(depth=1001), "depth of the rescoring out of"),
         (lambda m: m["shards"].reverse(), "shards are not numbered 0, 1, 2"),
