@@ -77,7 +77,7 @@ def load_searcher(
         backend,
         Rescorer.load(directory, manifest),
         Filtering.load(directory, manifest),
-        lambda: known.ids,
+        lambda: known.now,
     )
     searcher.self_query()
     return searcher

@@ -24,9 +24,9 @@ from app.generation.merge import Pool, merge
 from app.generation.rescoring import Rescorer
 from app.generation.routing import Passed, Probe, Router
 from app.generation.terms import for_one_shard
-from app.generation.withdrawn import NOTHING
 from app.service.cache import MAX_CHARACTERS, Cache
 from app.service.refusal import refusal_status
+from app.service.withdrawn import Now
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +50,12 @@ class QueryResult:
     """The answer to one question: hits, best first; shards asked; shards that did not answer.
 
     ``confidence`` that the first hit means the same; None where the generation cannot tell.
-    ``short``: a shard has sent what is withdrawn instead of what comes next.
     """
 
     hits: list[ShardHit]
     asked: list[int]
     missing: list[int]
     confidence: float | None = None
-    short: bool = False
 
     def match(self, least: float) -> ShardHit | None:
         """The first hit, unless the answer is less sure than ``least``."""
@@ -79,6 +77,8 @@ _Key = tuple[str, int, Probe, bool, str]
 # Per shard asked: what it has by the question's place, or None when it did not answer.
 _Answers = dict[int, dict[int, Candidates] | None]
 
+# Where nothing is ever withdrawn.
+NEVER = Now()
 STEPS = ("encode", "route", "search", "merge")
 # How much a gateway remembers of one generation's answers, in bytes, and about what an answer, and
 # each hit, take beside their texts. A filter that nothing passes gives answers without hits.
@@ -91,7 +91,7 @@ class Searcher:
     """Answers searches on one generation, by its router, and remembers whole answers.
 
     What is remembered is of this generation alone, and goes with it. Nothing of it outlives a
-    document's withdrawal; ``withdrawn`` tells the ids.
+    document's withdrawal or its return; ``now`` tells what is withdrawn.
     """
 
     def __init__(
@@ -101,11 +101,11 @@ class Searcher:
         backend: Backend,
         rescorer: Rescorer | None = None,
         filtering: Filtering | None = None,
-        withdrawn: Callable[[], frozenset[str]] = lambda: NOTHING.ids,
+        now: Callable[[], Now] = lambda: NEVER,
     ) -> None:
         self.manifest = manifest
-        self._withdrawn = withdrawn
-        self._without = withdrawn()
+        self._now = now
+        self._then = now()
         self._router = router
         self._rescorer = rescorer
         self.filtering = filtering
@@ -136,9 +136,9 @@ class Searcher:
         """
         start = time.perf_counter()
         passed = self._passed(wanted.filter)
-        without = self._withdrawn()
-        if without is not self._without:
-            self._without = without
+        begun = self._now()
+        if begun is not self._then:
+            self._then = begun
             self.remembered.clear()
         keys: list[_Key] = [
             (question, wanted.k, wanted.probe, wanted.rescore, wanted.filter)
@@ -153,19 +153,15 @@ class Searcher:
             results, timings = await self._search(replace(wanted, queries=new), passed, call)
             for place, result in zip(missing, results, strict=True):
                 known[place] = result
-                whole = (
-                    not result.missing
-                    and not result.short
-                    and len(keys[place][0]) <= MAX_CHARACTERS
-                )
-                if remember and whole and without is self._withdrawn():
+                whole = not result.missing and len(keys[place][0]) <= MAX_CHARACTERS
+                if remember and whole and begun.agreed and begun is self._now():
                     own = ANSWER_BYTES + len(keys[place][0]) + len(wanted.filter)
                     weight = own + _weight(result)
                     self.remembered.put(keys[place], result, weight)
         timings["total"] = time.perf_counter() - start
         queries = [result for result in known if result is not None]
-        if without is not (now := self._withdrawn()):  # withdrawn while this was under way
-            queries = [replace(one, hits=_visible(one.hits, now)) for one in queries]
+        if begun is not (now := self._now()):  # maybe withdrawn while this was under way
+            queries = [replace(one, hits=_visible(one.hits, now.ids)) for one in queries]
         spent = {name: round(s * 1e3, 2) for name, s in timings.items()}
         return SearchResult(queries, results, spent)
 
@@ -210,13 +206,11 @@ class Searcher:
         question = Wanted(vectors, self.manifest.id, model.fingerprint, k, packed, wanted.filter)
         answers = await self._ask(question, asked, call)
         searched = clock()
-        short = _leave_out(self._withdrawn(), answers)
+        _leave_out(self._now().ids, answers)
         queries = [
             _merged(place, np.flatnonzero(asked[place]).tolist(), answers, wanted, rescorer)
             for place in range(len(vectors))
         ]
-        for place in short:
-            queries[place] = replace(queries[place], short=True)
         if answers and all(answer is None for answer in answers.values()):
             raise ProblemError(
                 503, "shards_unavailable", "no shard that was asked answers", retry_after=2
@@ -285,17 +279,14 @@ def _weight(result: QueryResult) -> int:
     )
 
 
-def _leave_out(withdrawn: frozenset[str], answers: _Answers) -> set[int]:
-    """Drop what shards that do not know of a withdrawal have sent; of which questions."""
-    short: set[int] = set()
+def _leave_out(withdrawn: frozenset[str], answers: _Answers) -> None:
+    """Drop what shards that do not know of a withdrawal have sent."""
     if not withdrawn:
-        return short
+        return
     for answer in filter(None, answers.values()):
         for place, found in answer.items():
             if any(hit.id in withdrawn for hit in found.hits):
                 answer[place] = found._replace(hits=_visible(found.hits, withdrawn))
-                short.add(place)
-    return short
 
 
 def _visible(hits: list[ShardHit], withdrawn: frozenset[str]) -> list[ShardHit]:

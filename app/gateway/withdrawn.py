@@ -3,6 +3,9 @@
 A gateway asks every shard replica for its list, adds what it did not know, and gives back what the
 replica did not know. So what one host knows, all know a moment later, and they need no way to each
 other but the one that questions take.
+
+It finds out, too, whether a shard may still answer by an older list: what is remembered of such
+answers would lack a document that is back.
 """
 
 from __future__ import annotations
@@ -23,8 +26,14 @@ from app.wire import WITHDRAWN_PATH
 PATIENCE = 1.0
 INTERVAL = 2.0
 AT_ONCE = 16
+# Of a replica that takes connections, and may answer questions, but does not tell its list.
+UNTOLD = "untold"
 
 log = logging.getLogger(__name__)
+
+
+class _GoneError(OSError):
+    """Nobody takes a connection, or whoever had taken it has ended it."""
 
 
 class Exchange:
@@ -51,6 +60,7 @@ class Exchange:
         self._addresses = addresses
         self._pool = ThreadPoolExecutor(min(max(len(addresses), 1), AT_ONCE), "withdrawn")
         self._connections: dict[str, HTTPConnection] = {}
+        self._before: list[str | None] = [None] * len(addresses)
         self._due = 0.0
 
     def due(self) -> None:
@@ -68,17 +78,38 @@ class Exchange:
         behind = [
             address
             for address, digest in zip(self._addresses, digests, strict=True)
-            if digest not in (None, ours.digest)
+            if digest not in (None, UNTOLD, ours.digest)
         ]
+        self._compare(ours, digests)
         for _ in self._pool.map(lambda address: self._tell(address, ours), behind):
             pass
-        heard = any(digest is not None for digest in digests)
+        heard = any(digest not in (None, UNTOLD) for digest in digests)
         if self._informed is not None and (heard or not digests):
             self._informed()
             self._informed = None
 
+    def _compare(self, ours: Withdrawn, digests: list[str | None]) -> None:
+        """Let answers be remembered while all that may answer a question go by our list.
+
+        Who takes no connection answers no question. When it is back it may have been started anew,
+        with an older list: what has been remembered since then may be wrong, whatever it says now.
+        A start ends the connection to it, so none goes unseen.
+        """
+        back = any(
+            before is None and digest is not None
+            for before, digest in zip(self._before, digests, strict=True)
+        )
+        self._before = digests
+        if ours.entries:
+            told = set(digests) - {None}
+            self._known.agree(ours, agreed=told == {ours.digest}, anew=back)
+
     def _hear(self, address: str) -> str | None:
-        """The digest of what a replica knows, which is known here now; None where it is silent."""
+        """The digest of what a replica knows, which is known here now.
+
+        ``UNTOLD`` where it takes a connection and does not tell; None where it takes none, or ends
+        the one that there was.
+        """
         ours = self._known.list
         try:
             status, body = self._send(address, "GET", f"{WITHDRAWN_PATH}?have={ours.digest}", None)
@@ -91,7 +122,7 @@ class Exchange:
             theirs = parse(body)
         except (OSError, HTTPException, ValueError) as error:
             self._drop(address, error)
-            return None
+            return None if isinstance(error, _GoneError) else UNTOLD
         self._known.hear(theirs)
         return theirs.digest
 
@@ -110,16 +141,24 @@ class Exchange:
     def _send(
         self, address: str, method: str, target: str, body: bytes | None
     ) -> tuple[int, bytes]:
-        connection = self._connections.get(address) or self._connect(address)
-        self._connections[address] = connection
-        connection.request(method, target, body)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        kept = self._connections.get(address)
+        connection = self._connections[address] = kept or self._connect(address)
+        try:
+            connection.request(method, target, body)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except ConnectionError as error:
+            if kept:
+                raise _GoneError(str(error)) from error
+            raise
 
     def _connect(self, address: str) -> HTTPConnection:
         host, _, port = address.rpartition(":")
         connection = HTTPConnection(host.strip("[]"), int(port), timeout=PATIENCE)
-        plain = socket.create_connection((host.strip("[]"), int(port)), PATIENCE)
+        try:
+            plain = socket.create_connection((host.strip("[]"), int(port)), PATIENCE)
+        except OSError as error:
+            raise _GoneError(str(error)) from error
         try:
             connection.sock = (
                 self._identity.client().wrap_socket(plain, server_hostname=server_name("shard"))

@@ -1,6 +1,6 @@
 """What a service knows of withdrawn documents, by the file on its host and by what others tell.
 
-The file is looked at twice a second, beside the requests: these read ``ids`` and nothing else.
+The file is looked at twice a second, beside the requests: these read ``now`` and nothing else.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,20 @@ LOOK = 0.5
 AGAIN = 5.0
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Now:
+    """What answers depend on at a moment; another object as soon as that changes.
+
+    Attributes:
+        ids: of what nobody may answer with.
+        agreed: whether no shard answers by an older list. An answer may be remembered only where
+            this is so, and only for as long as this object is the one that counts.
+    """
+
+    ids: frozenset[str] = NOTHING.ids
+    agreed: bool = True
 
 
 class Known:
@@ -44,9 +59,26 @@ class Known:
         self._told = NOTHING
         self.list = NOTHING
         """What is applied."""
-        self.ids: frozenset[str] = frozenset()
-        """Of what nobody may answer with."""
+        self.now = Now()
+        """An empty list is older than no other."""
         self.refresh(strict=True)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Of what nobody may answer with."""
+        return self.now.ids
+
+    def agree(self, told: Withdrawn, *, agreed: bool, anew: bool = False) -> None:
+        """Say whether all who answer go by a list; without effect where it has changed since.
+
+        Args:
+            told: the list.
+            agreed: whether they do.
+            anew: whether that was in doubt, so that nothing that is remembered counts any more.
+        """
+        with self._lock:
+            if told is self.list and (anew or agreed != self.now.agreed):
+                self.now = Now(self.now.ids, agreed)
 
     def hear(self, other: Withdrawn) -> None:
         """Add what another service knows; it is applied before this returns."""
@@ -87,7 +119,7 @@ class Known:
         if self._told.ids != self.ids:
             # A warning, because that is what reaches the journal.
             log.warning("%d documents are withdrawn from now on", len(self._told.ids))
-        self.list, self.ids = self._told, self._told.ids
+        self.list, self.now = self._told, Now(self._told.ids, agreed=False)
 
     def describe(self) -> dict[str, Any]:
         """The member ``withdrawn`` of /health."""

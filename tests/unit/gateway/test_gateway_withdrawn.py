@@ -1,4 +1,7 @@
-"""A gateway leaves out what a shard that is behind still sends, and remembers nothing of it."""
+"""A gateway leaves out what a shard that is behind still sends, and remembers nothing of it.
+
+Nor does it remember what such a shard does not send yet.
+"""
 
 import asyncio
 from typing import Any
@@ -12,6 +15,7 @@ from app.gateway.body import SearchRequest
 from app.gateway.search import Searcher
 from app.gateway.upstream import Candidates
 from app.generation.routing import Router
+from app.service.withdrawn import Now
 
 ALL = SearchRequest(("west",), probe="all")
 
@@ -20,14 +24,17 @@ class Fixture:
     """A searcher whose shards know of no withdrawal."""
 
     def __init__(self) -> None:
-        self.withdrawn: frozenset[str] = frozenset()
+        self.now = Now()
         self.fleet = FakeFleet(FOUR, [[0], [1], [2], [3]])
         router = Router(
             FOUR, np.arange(4, dtype=np.int32), 4, temperature=0.01, neighbours=64, threshold=0.5
         )
-        searcher = Searcher(manifest_of(4), router, self.fleet, withdrawn=lambda: self.withdrawn)
+        searcher = Searcher(manifest_of(4), router, self.fleet, now=lambda: self.now)
         self.remembered = searcher.remembered
         self.searcher: Any = Blocking(searcher)
+
+    def withdraw(self, *ids: str, agreed: bool = True) -> None:
+        self.now = Now(frozenset(ids), agreed)
 
     def found(self, wanted: SearchRequest = ALL) -> list[list[str]]:
         return ids(self.searcher.search(wanted, call(), remember=True))
@@ -40,13 +47,13 @@ def gateway() -> Fixture:
 
 def test_what_a_shard_still_sends_is_left_out(gateway: Fixture) -> None:
     assert len(gateway.found()[0]) == 4
-    gateway.withdrawn = frozenset({"d3", "d1"})
+    gateway.withdraw("d3", "d1")
     assert sorted(gateway.found()[0]) == ["d0", "d2"]
-    gateway.withdrawn = frozenset({"d0", "d1", "d2", "d3"})
+    gateway.withdraw("d0", "d1", "d2", "d3")
     result = gateway.searcher.search(ALL, call())
     assert ids(result) == [[]]
     assert result.queries[0].match(0.0) is None
-    gateway.withdrawn = frozenset()
+    gateway.withdraw()
     assert len(gateway.found()[0]) == 4
 
 
@@ -54,16 +61,36 @@ def test_what_is_remembered_is_forgotten(gateway: Fixture) -> None:
     gateway.found()
     gateway.found()
     assert len(gateway.fleet.asked) == 4, "the second time from memory"
-    gateway.withdrawn = frozenset({"d3"})
+    gateway.withdraw("d3", agreed=False)
     assert "d3" not in gateway.found()[0]
-    assert len(gateway.fleet.asked) == 8
-    assert gateway.remembered.statistics()["entries"] == 0, "a shard sent d3 instead of another"
     assert "d3" not in gateway.found()[0]
     assert len(gateway.fleet.asked) == 12
-    gateway.fleet.held[3] = []  # the shard has learnt of it
+    assert gateway.remembered.statistics()["entries"] == 0, "a shard may be behind"
+    gateway.withdraw("d3")
     gateway.found()
     gateway.found()
     assert len(gateway.fleet.asked) == 16, "and what is without it is remembered again"
+
+
+def test_an_answer_that_lacks_what_is_back_is_not_remembered(gateway: Fixture) -> None:
+    """The shard of d3 has not heard of the undo: it sends nothing that shows that."""
+    gateway.withdraw("d3")
+    gateway.fleet.held[3] = []
+    assert "d3" not in gateway.found()[0]
+    gateway.withdraw(agreed=False)
+    assert "d3" not in gateway.found()[0]
+    gateway.fleet.held[3] = [3]
+    assert "d3" in gateway.found()[0]
+
+
+def test_what_was_remembered_while_a_shard_was_behind_is_forgotten(gateway: Fixture) -> None:
+    """The shard was started anew, with an older list, and nobody knew."""
+    gateway.withdraw()
+    gateway.fleet.held[3] = []
+    assert "d3" not in gateway.found()[0]
+    gateway.fleet.held[3] = [3]
+    gateway.withdraw()
+    assert "d3" in gateway.found()[0]
 
 
 def test_a_withdrawal_meets_what_is_under_way(gateway: Fixture) -> None:
@@ -74,7 +101,7 @@ def test_a_withdrawal_meets_what_is_under_way(gateway: Fixture) -> None:
     async def late(shard: int, *asked: Any) -> list[Candidates]:
         found = await search(shard, *asked)
         await asyncio.sleep(0.01)
-        gateway.withdrawn = frozenset({"d0"})
+        gateway.withdraw("d0")
         return found
 
     gateway.fleet.search = late  # type: ignore[method-assign]  # a fake, for this test alone
@@ -95,6 +122,6 @@ def test_nothing_withdrawn_costs_no_copy(gateway: Fixture) -> None:
         return [sent]
 
     gateway.fleet.search = search  # type: ignore[method-assign]  # a fake, for this test alone
-    gateway.withdrawn = frozenset({"nobody"})
+    gateway.withdraw("nobody")
     result = gateway.searcher.search(ALL, call())
     assert result.queries[0].hits[0] is sent.hits[0]

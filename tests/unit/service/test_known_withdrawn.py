@@ -100,3 +100,25 @@ def test_what_cannot_be_applied_is_not_told_and_tried_again(tmp_path: Path) -> N
     broken = False
     known.refresh()
     assert known.list.digest == ONE.digest
+
+
+def test_whether_all_agree_is_of_one_list(tmp_path: Path) -> None:
+    """Each change is another object: that is all that requests compare."""
+    known = Known(tmp_path / "gateway")
+    assert known.now.agreed, "an empty list is older than no other"
+    known.hear(ONE)
+    told, before = known.list, known.now
+    assert not before.agreed
+    known.agree(NOTHING, agreed=True)
+    known.agree(told, agreed=False)
+    assert known.now is before
+    known.agree(told, agreed=True)
+    agreed = known.now
+    assert agreed.agreed
+    known.agree(told, agreed=True)
+    assert known.now is agreed
+    known.agree(told, agreed=True, anew=True)
+    assert known.now is not agreed
+    known.hear(BACK)
+    known.agree(told, agreed=True)
+    assert not known.now.agreed
