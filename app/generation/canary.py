@@ -13,6 +13,7 @@ from app.errors import GenerationError
 NAME = "canaries.jsonl"
 # Scores may differ by this much between processors; nearer than this, two answers may swap.
 TOLERANCE = 1e-3
+SHOWN = 3
 
 
 class Canary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -84,10 +85,21 @@ def difference(
         ids: of the answer, best first.
         got: what it is ordered by (``keys``).
         weight: of coverage.
-        withdrawn: documents that nobody may answer with; see ``_difference_without``.
+        withdrawn: documents of the generation that nobody may answer with, and any that it does not
+            have; the fewer, the more is seen (``_difference_without``).
     """
-    if withdrawn:
-        return _difference_without(withdrawn, canary, ids, got, weight)
+    found = _difference(canary, ids, got, weight)
+    # By score alone, what is withdrawn changes no answer that it is not in.
+    untouched = not canary.lexical and withdrawn.isdisjoint(canary.ids)
+    if found is None or not withdrawn or untouched:
+        return found
+    return _difference_without(withdrawn, canary, ids, got, weight)
+
+
+def _difference(
+    canary: Canary, ids: Sequence[str], got: Sequence[float], weight: float
+) -> str | None:
+    """``difference`` where nothing is withdrawn."""
     if len(ids) != len(canary.ids):
         return f"{len(ids)} answers instead of {len(canary.ids)}"
     wanted = canary.keys(weight)
@@ -117,14 +129,34 @@ def _difference_without(
 ) -> str | None:
     """``difference``, but for withdrawn documents: they count neither here nor there.
 
-    In the place of each, another one comes among the candidates, whose words may put it before any
-    answer. So an answer that is missing must have been beaten by a whole list of others.
+    What may have come in their place is bounded. Let H be the best by score of all shards asked, as
+    many as words order (at most ``depth``), N what has a name of the question, and A the canary's
+    answer: the best by key of H and N. Without the withdrawn documents W
+
+    - each shard has what it had, and after that one more for each row of W that it had
+      (``withdrawn_rows.VisibleIndex``). So H keeps all of its own but W, and at most as many as it
+      has lost join it, S: one each, whatever the number of shards that store a document;
+    - N loses its share of W, and nothing joins it.
+
+    Whatever was in H or N, and not in A, has a key no better than the last of A. So all strangers
+    with a better key are of S, and no more than there are documents in W. Where a canary is asked
+    by score alone, S comes after the last of A: there are none.
+
+    An answer that is missing has been beaten by a whole list of others: what is left of H and N is
+    still ordered.
     """
     if len(ids) > len(canary.ids):
         return f"{len(ids)} answers instead of {len(canary.ids)}"
+    expected_keys = canary.keys(weight)
     keys_of = {name: key for name, key in zip(ids, got, strict=True) if name not in withdrawn}
+    least = min(expected_keys) + TOLERANCE
+    strangers = [name for name in keys_of.keys() - set(canary.ids) if not keys_of[name] <= least]
+    bound = len(withdrawn) if canary.lexical else 0
+    if len(strangers) > bound:
+        named = ", ".join(repr(name) for name in sorted(strangers)[:SHOWN])
+        return f"{len(strangers)} better answers that must not be there ({named}), {bound} may"
     beaten = min(keys_of.values(), default=0.0) if len(ids) == len(canary.ids) else -float("inf")
-    for name, expected in zip(canary.ids, canary.keys(weight), strict=True):
+    for name, expected in zip(canary.ids, expected_keys, strict=True):
         if name in withdrawn:
             continue
         found = keys_of.get(name)

@@ -11,7 +11,8 @@ from app.generation.passing import Passing
 from app.generation.rows import BATCH, ENDS, Store
 from app.generation.shard_index import Hits, ShardIndex
 
-# So many more than wanted are asked for first; four times as many as long as that is too few.
+# So many more than wanted are asked for where a hidden row is among those that were found; four
+# times as many as long as that is too few.
 MORE = 16
 
 
@@ -44,6 +45,11 @@ def rows_of(store: Store, ids: frozenset[str]) -> dict[str, list[int]]:
 class VisibleIndex:
     """What ``ShardIndex`` finds, as if the hidden rows were not in it.
 
+    What is found without them is what is found with them, in the same order, and after it, for each
+    of them that was found, at most one more. That holds for every kind of index: one that compares
+    codes may see better rows when it is asked for more, and those that it had not seen stay out.
+    So an answer that has nothing to do with what is hidden is the same, bit for bit.
+
     Attributes:
         hidden: the rows, for what is found by other ways than the vectors.
         found: the withdrawn documents that are here.
@@ -54,6 +60,7 @@ class VisibleIndex:
         self._store = store
         self._rows: dict[str, list[int]] = {}
         self.hidden: frozenset[int] = frozenset()
+        self._is_hidden: NDArray[np.bool_] | None = None
         self.found: frozenset[str] = frozenset()
 
     def withdraw(self, ids: frozenset[str]) -> None:
@@ -63,6 +70,10 @@ class VisibleIndex:
             self._rows = {**self._rows, **rows_of(self._store, unknown)}
         self.found = frozenset(name for name in ids if self._rows[name])
         self.hidden = frozenset(row for name in ids for row in self._rows[name])
+        # One more, for -1, which is no row.
+        is_hidden = np.zeros(self._store.count + 1, np.bool_)
+        is_hidden[list(self.hidden)] = True
+        self._is_hidden = is_hidden if self.hidden else None
 
     def search(
         self,
@@ -72,24 +83,29 @@ class VisibleIndex:
         passing: Passing | None = None,
     ) -> Hits:
         """As ``ShardIndex.search``; rows are -1 where there are fewer."""
-        hidden = self.hidden
-        if not hidden:
-            return self._index.search(queries, k, wanted, passing)
-        rows = np.full((len(queries), k), -1, np.int64)
-        scores = np.full((len(queries), k), -np.inf, np.float32)
-        for place in range(len(queries)):
-            more = min(MORE, len(hidden))
+        hits = self._index.search(queries, k, wanted, passing)
+        is_hidden = self._is_hidden
+        if is_hidden is None or not hits.rows.size:
+            return hits
+        for place in np.flatnonzero(is_hidden[hits.rows].any(axis=1)).tolist():
+            rows, scores = hits.rows[place].copy(), hits.scores[place].copy()
+            kept = ~is_hidden[rows]
+            more = MORE
             while True:
                 most = None if wanted is None else wanted + more
-                hits = self._index.search(queries[place : place + 1], k + more, most, passing)
-                found = enumerate(hits.rows[0].tolist())
-                kept = [at for at, row in found if row not in hidden][:k]
-                if len(kept) == k or more == len(hidden):
+                deep = self._index.search(queries[place : place + 1], k + more, most, passing)
+                new = (deep.scores[0] <= scores[-1]) & ~np.isin(deep.rows[0], rows)
+                new &= ~is_hidden[deep.rows[0]]
+                new_rows, new_scores = deep.rows[0][new], deep.scores[0][new]
+                all_seen = deep.rows.shape[1] < k + more or deep.rows[0, -1] < 0
+                if all_seen or kept.sum() + len(new_rows) >= len(rows):
                     break
-                more = min(4 * more, len(hidden))
-            rows[place, : len(kept)] = hits.rows[0][kept]
-            scores[place, : len(kept)] = hits.scores[0][kept]
-        return Hits(rows, scores)
+                more *= 4
+            rows, scores = np.append(rows[kept], new_rows), np.append(scores[kept], new_scores)
+            hits.rows[place], hits.scores[place] = -1, -np.inf
+            count = min(len(rows), hits.rows.shape[1])
+            hits.rows[place, :count], hits.scores[place, :count] = rows[:count], scores[:count]
+        return hits
 
     def scores(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """As ``ShardIndex.scores``."""

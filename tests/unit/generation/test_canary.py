@@ -80,25 +80,74 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         canary.read(tmp_path / "c")
 
 
-FIVE = Canary("q", ("a", "b", "c", "d", "e"), (0.9, 0.8, 0.7, 0.6, 0.5))
+KEYS = (0.9, 0.8, 0.7, 0.6, 0.5)
+FIVE = Canary("q", tuple("abcde"), KEYS)
+# Ordered by words, too; its keys are the same.
+WORDS = Canary("q", tuple("abcde"), tuple(key - 0.4 for key in KEYS), (0.4,) * 5)
 
 
+def differs(canary: Canary, ids: str, got: tuple[float, ...], out: str) -> str | None:
+    return difference(canary, tuple(ids), got, 1.0, frozenset(out))
+
+
+@pytest.mark.parametrize("canary", [FIVE, WORDS])
 @pytest.mark.parametrize(
-    ("ids", "scores"),
+    ("ids", "got"),
     [
         ("acdef", (0.9, 0.7, 0.6, 0.5, 0.4)),  # b is gone, f has come after the others
-        ("afcde", (0.9, 0.85, 0.7, 0.6, 0.5)),  # f is before some, by its words
-        ("afgcd", (0.9, 0.85, 0.82, 0.7, 0.6)),  # e is beaten by all
+        ("acdef", (0.9, 0.7, 0.6, 0.5, 0.5)),  # as near as the last
         ("abcde", (0.9, 0.8, 0.7, 0.6, 0.5)),  # asked before b was gone
         ("acde", (0.9, 0.7, 0.6, 0.5)),  # no other document is there
     ],
 )
-def test_a_withdrawn_document_fails_no_canary(ids: str, scores: tuple[float, ...]) -> None:
-    assert difference(FIVE, tuple(ids), scores, withdrawn=frozenset("bx")) is None
+def test_a_withdrawn_document_fails_no_canary(
+    canary: Canary, ids: str, got: tuple[float, ...]
+) -> None:
+    assert differs(canary, ids, got, "b") is None
 
 
 @pytest.mark.parametrize(
-    ("ids", "scores", "told"),
+    ("ids", "got", "out"),
+    [
+        ("afcde", (0.9, 0.85, 0.7, 0.6, 0.5), "b"),  # f is before some, by its words
+        ("afgcd", (0.9, 0.85, 0.82, 0.7, 0.6), "bx"),  # e is beaten by all
+        ("abfcd", (0.9, 0.8, 0.75, 0.7, 0.6), "x"),  # x was a candidate, and in no answer
+    ],
+)
+def test_words_may_bring_one_stranger_for_each(ids: str, got: tuple[float, ...], out: str) -> None:
+    assert differs(WORDS, ids, got, out) is None
+    assert "better answers" in str(differs(WORDS, ids, got, out[1:])) or not out[1:]
+    told = differs(FIVE, ids, got, out)
+    assert told, "by score nobody comes before those that stay"
+
+
+@pytest.mark.parametrize("out", ["b", "x"])
+def test_no_more_strangers_come_than_documents_went(out: str) -> None:
+    """They were accepted in any number as soon as any document was withdrawn."""
+    got = (0.95, 0.94, 0.93, 0.92, 0.91)
+    told = str(differs(WORDS, "fghij", got, out))
+    assert told == "5 better answers that must not be there ('f', 'g', 'h'), 1 may"
+    assert "2 better answers" in str(differs(WORDS, "afgcd", (0.9, 0.85, 0.82, 0.7, 0.6), out))
+    assert "better answers" in str(differs(WORDS, "afgcd", (0.9, *[float("nan")] * 4), out))
+
+
+@pytest.mark.parametrize(
+    ("ids", "got", "told"),
+    [
+        ("abcdf", (0.9, 0.8, 0.7, 0.6, 0.4), "score 0.4000 instead of 0.5000 at place 5"),
+        ("abcd", (0.9, 0.8, 0.7, 0.6), "4 answers instead of 5"),
+        ("abfde", (0.9, 0.8, 0.7, 0.6, 0.5), "'c' is missing"),
+    ],
+)
+def test_by_score_an_answer_that_has_none_of_them_is_judged_as_ever(
+    ids: str, got: tuple[float, ...], told: str
+) -> None:
+    assert differs(FIVE, ids, got, "x") == told
+
+
+@pytest.mark.parametrize("canary", [FIVE, WORDS])
+@pytest.mark.parametrize(
+    ("ids", "got", "told"),
     [
         ("cdefg", (0.7, 0.6, 0.5, 0.4, 0.3), "'a' is missing"),
         ("acdef", (0.9, 0.7, 0.65, 0.5, 0.4), "'d' has score"),
@@ -109,9 +158,12 @@ def test_a_withdrawn_document_fails_no_canary(ids: str, scores: tuple[float, ...
         ("acdefg", (0.9, 0.7, 0.6, 0.5, 0.4, 0.3), "6 answers"),
     ],
 )
-def test_other_faults_are_seen_beside_it(ids: str, scores: tuple[float, ...], told: str) -> None:
-    assert told in str(difference(FIVE, tuple(ids), scores, withdrawn=frozenset("b")))
+def test_other_faults_are_seen_beside_it(
+    canary: Canary, ids: str, got: tuple[float, ...], told: str
+) -> None:
+    assert told in str(differs(canary, ids, got, "b"))
 
 
-def test_where_all_answers_are_withdrawn_any_others_will_do() -> None:
-    assert difference(FIVE, ("x",), (0.1,), withdrawn=frozenset("abcde")) is None
+@pytest.mark.parametrize("canary", [FIVE, WORDS])
+def test_where_all_answers_are_withdrawn_any_that_came_after_them_will_do(canary: Canary) -> None:
+    assert differs(canary, "x", (0.1,), "abcde") is None
