@@ -22,9 +22,13 @@ from app.service.withdrawn import Known
 from app.tls import Identity, server_name
 from app.wire import WITHDRAWN_PATH
 
-# How long a replica may take, and how often it is asked, in seconds.
+# How long a replica may say nothing, and how often it is asked, in seconds. A gateway that has not
+# heard any yet waits twice as long each time, up to so long.
 PATIENCE = 1.0
+LONGEST = 16.0
 INTERVAL = 2.0
+# So many bytes of a list a replica reads, judges and applies in a second, at least.
+PACE = 1 << 20
 AT_ONCE = 16
 # Of a replica that takes connections, and may answer questions, but does not tell its list.
 UNTOLD = "untold"
@@ -61,6 +65,8 @@ class Exchange:
         self._pool = ThreadPoolExecutor(min(max(len(addresses), 1), AT_ONCE), "withdrawn")
         self._connections: dict[str, HTTPConnection] = {}
         self._before: list[str | None] = [None] * len(addresses)
+        self._patience = PATIENCE
+        self._refused: dict[str, str] = {}
         self._due = 0.0
 
     def due(self) -> None:
@@ -84,9 +90,14 @@ class Exchange:
         for _ in self._pool.map(lambda address: self._tell(address, ours), behind):
             pass
         heard = any(digest not in (None, UNTOLD) for digest in digests)
-        if self._informed is not None and (heard or not digests):
+        if self._informed is None:
+            return
+        if heard or not digests:
             self._informed()
             self._informed = None
+            self._patience = PATIENCE
+        else:
+            self._patience = min(2 * self._patience, LONGEST)
 
     def _compare(self, ours: Withdrawn, digests: list[str | None]) -> None:
         """Let answers be remembered while all that may answer a question go by our list.
@@ -112,7 +123,8 @@ class Exchange:
         """
         ours = self._known.list
         try:
-            status, body = self._send(address, "GET", f"{WITHDRAWN_PATH}?have={ours.digest}", None)
+            target = f"{WITHDRAWN_PATH}?have={ours.digest}"
+            status, body = self._send(address, "GET", target, None, self._patience)
             if status == 204:
                 return ours.digest
             if status == 404:  # a release from before there were lists
@@ -127,10 +139,23 @@ class Exchange:
         return theirs.digest
 
     def _tell(self, address: str, ours: Withdrawn) -> None:
+        if ours.excess:
+            self._say(address, ours.excess)
+            return
+        patience = PATIENCE + len(ours.content) / PACE
         try:
-            self._send(address, "POST", WITHDRAWN_PATH, ours.rendered())
+            status, body = self._send(address, "POST", WITHDRAWN_PATH, ours.content, patience)
         except (OSError, HTTPException) as error:
             self._drop(address, error)
+            return
+        refused = status != 204
+        self._say(address, f"{status} {body[:200].decode('utf-8', 'replace')}" if refused else "")
+
+    def _say(self, address: str, refused: str) -> None:
+        """Log why a replica is not told what is withdrawn, once."""
+        if refused and self._refused.get(address) != refused:
+            log.warning("%s is not told what is withdrawn: %s", address, refused)
+        self._refused[address] = refused
 
     def _drop(self, address: str, error: Exception) -> None:
         log.info("%s does not tell what is withdrawn: %s", address, error)
@@ -139,10 +164,17 @@ class Exchange:
             connection.close()
 
     def _send(
-        self, address: str, method: str, target: str, body: bytes | None
+        self, address: str, method: str, target: str, body: bytes | None, patience: float
     ) -> tuple[int, bytes]:
+        """Status and body; ``patience`` is for each thing that the replica says, in seconds."""
         kept = self._connections.get(address)
+        if kept is not None and kept.sock is None:  # it had said that it would end it
+            del self._connections[address]
+            kept = None
+            if body is None:
+                raise _GoneError("it has ended the connection")
         connection = self._connections[address] = kept or self._connect(address)
+        connection.sock.settimeout(patience)
         try:
             connection.request(method, target, body)
             answer = connection.getresponse()

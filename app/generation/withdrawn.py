@@ -12,12 +12,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 NAME = "withdrawn.jsonl"
 FORMAT = "askfleet withdrawn 1"
 MAX_ID = 512
+# Of a whole list, in MiB: that is what services tell each other at once, and what plays carry.
+MAX_LIST = 32
 ALLOWED = f"an id has 1 to {MAX_ID} printable characters, and no white space at its ends"
 
 
@@ -44,18 +46,24 @@ class Withdrawn:
         entries: by id, those that are back included.
         ids: of what is withdrawn now.
         digest: names the content; empty where there is no entry.
+        content: the file's: a line that seals the others, and one for each entry. It is made once,
+            for a long list takes a second.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     ids: frozenset[str] = field(init=False)
     digest: str = field(init=False)
+    content: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Work out what follows from the entries."""
         ids = frozenset(one.id for one in self.entries.values() if one.withdrawn)
-        digest = hashlib.sha256(_lines(self)).hexdigest()[:32] if self.entries else ""
+        lines = b"".join(_line(self.entries[name]) for name in sorted(self.entries))
+        digest = hashlib.sha256(lines).hexdigest()[:32] if self.entries else ""
+        head = {"format": FORMAT, "entries": len(self.entries), "digest": digest}
         object.__setattr__(self, "ids", ids)
         object.__setattr__(self, "digest", digest)
+        object.__setattr__(self, "content", json.dumps(head).encode() + b"\n" + lines)
 
     def merged(self, other: Withdrawn) -> Withdrawn:
         """Both lists as one; itself where the other one adds nothing."""
@@ -79,26 +87,29 @@ class Withdrawn:
             new[name] = Entry(name, 1 if before is None else before.revision + 1, time, by)
         return self if new == self.entries else Withdrawn(new)
 
-    def rendered(self) -> bytes:
-        """The file's content: a line that seals the others, and one for each entry."""
-        head = {"format": FORMAT, "entries": len(self.entries), "digest": self.digest}
-        return json.dumps(head).encode() + b"\n" + _lines(self)
+    @property
+    def excess(self) -> str:
+        """Why the list is too long to be told; empty where it is not."""
+        if len(self.content) <= MAX_LIST << 20:
+            return ""
+        return (
+            f"the list of withdrawn documents would take {len(self.content) / (1 << 20):,.1f} MiB "
+            f"with its {len(self.entries):,} ids; it may take {MAX_LIST} MiB, which is about "
+            f"{(MAX_LIST << 20) // 130 // 10_000 * 10_000:,} ids of 30 characters, or "
+            f"{(MAX_LIST << 20) // (MAX_ID + 100) // 10_000 * 10_000:,} of {MAX_ID}"
+        )
 
 
 NOTHING = Withdrawn()
 
 
-def _lines(withdrawn: Withdrawn) -> bytes:
-    names = ("id", "revision", "time", "by")
-    return b"".join(
-        json.dumps(dict(zip(names, astuple(entry), strict=True)), ensure_ascii=False).encode()
-        + b"\n"
-        for _, entry in sorted(withdrawn.entries.items())
-    )
+def _line(one: Entry) -> bytes:
+    entry = {"id": one.id, "revision": one.revision, "time": one.time, "by": one.by}
+    return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
 
 
 def parse(content: bytes) -> Withdrawn:
-    """Read what ``rendered`` made; raises ValueError saying what is wrong with it."""
+    """Read the ``content`` of a list; raises ValueError saying what is wrong with it."""
     head, _, rest = content.partition(b"\n")
     told = json.loads(head)
     if not isinstance(told, dict) or told.get("format") != FORMAT:
@@ -108,7 +119,7 @@ def parse(content: bytes) -> Withdrawn:
     except TypeError:
         raise ValueError("a line is no entry") from None
     for one in entries:
-        kinds = tuple(map(type, astuple(one)))
+        kinds = type(one.id), type(one.revision), type(one.time), type(one.by)
         if kinds != (str, int, str, str) or one.revision < 1 or fault(one.id):
             raise ValueError(f"the entry of {one.id!r} is none")
     found = Withdrawn({one.id: one for one in entries})

@@ -56,6 +56,7 @@ class Known:
         self._apply = apply
         self._lock = threading.Lock()
         self._stamp: tuple[int, int] | None = None
+        self._fault = ""
         self._told = NOTHING
         self.list = NOTHING
         """What is applied."""
@@ -94,16 +95,29 @@ class Known:
                 one line in the log for each state of the file.
         """
         with self._lock:
+            fault = ""
             try:
-                stamp = self._stamped()
-                if stamp != self._stamp:
-                    self._stamp = stamp
-                    self._told = self._told.merged(read(self._path))
+                self._read()
             except (OSError, ValueError) as error:
+                fault = str(error)
                 if strict:
-                    raise GenerationError(str(error)) from error
-                log.error("what was known of withdrawn documents stays: %s", error)
+                    raise GenerationError(fault) from error
+                if fault != self._fault:
+                    log.error("what was known of withdrawn documents stays: %s", fault)
+            self._fault = fault
             self._settle()
+
+    def _read(self) -> None:
+        """Read the file where it is another than last time; raises OSError, ValueError."""
+        stamp = self._stamped()
+        if stamp == self._stamp:
+            return
+        try:
+            self._told = self._told.merged(read(self._path))
+        except ValueError:
+            self._stamp = stamp  # damaged, as long as it is this one
+            raise
+        self._stamp = stamp
 
     def _stamped(self) -> tuple[int, int] | None:
         try:

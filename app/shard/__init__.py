@@ -188,7 +188,7 @@ def create_app(config: ShardConfig) -> Application:
     def found() -> set[str]:
         return {name for part in by_id.values() for name in part.withdrawn}
 
-    lists = routes_of(known, found, threads)
+    lists = routes_of(known, found)
     return Application(app, {"/search": {"POST": search}, WITHDRAWN_PATH: lists}, ways=ways)
 
 

@@ -81,18 +81,18 @@ def test_reading_alone_leaves_no_trace(host: FakeHost) -> None:
 
 
 def test_what_the_host_knows_beside_is_kept(host: FakeHost) -> None:
-    (host.data / NAME).write_bytes(OTHER.rendered())
+    (host.data / NAME).write_bytes(OTHER.content)
     withdraw(host, ids=["q1"])
     assert read(host.data / NAME).ids == {"q1", "q2"}
-    withdraw(host, ids=["q1"], undo=True, add=ONE.rendered().decode())
+    withdraw(host, ids=["q1"], undo=True, add=ONE.content.decode())
     assert read(host.data / NAME).ids == {"q2"}
-    assert not withdraw(host, add=ONE.rendered().decode())["changed"], "who is behind adds nothing"
+    assert not withdraw(host, add=ONE.content.decode())["changed"], "who is behind adds nothing"
 
 
-@pytest.mark.parametrize("content", [b"", b"broken", ONE.rendered()[:-9]])
+@pytest.mark.parametrize("content", [b"", b"broken", ONE.content[:-9]])
 def test_a_damaged_list_is_written_again(host: FakeHost, content: bytes) -> None:
     (host.data / NAME).write_bytes(content)
-    done = withdraw(host, add=ONE.rendered().decode())
+    done = withdraw(host, add=ONE.content.decode())
     assert "is damaged" in done["damage"]
     assert done["changed"]
     assert read(host.data / NAME) == ONE
@@ -124,8 +124,8 @@ def test_a_bare_host_has_nothing_to_answer_with(host: FakeHost) -> None:
 
 def said(before: Withdrawn, after: Withdrawn) -> dict[str, Any]:
     return {
-        "before": before.rendered().decode(),
-        "list": after.rendered().decode(),
+        "before": before.content.decode(),
+        "list": after.content.decode(),
         "digest": after.digest,
         "behind": {},
         "silent": [],
@@ -161,9 +161,9 @@ def test_a_controllers_copy_that_is_damaged_stops_nobody(tmp_path: Path) -> None
     """The hosts have the truth."""
     copy = tmp_path / "withdrawn-lab.jsonl"
     assert parse(filters.askfleet_kept(str(copy))["list"].encode()) == NOTHING
-    copy.write_bytes(ONE.rendered())
+    copy.write_bytes(ONE.content)
     assert parse(filters.askfleet_kept(str(copy))["list"].encode()) == ONE
-    copy.write_bytes(ONE.rendered()[:-9])
+    copy.write_bytes(ONE.content[:-9])
     kept = filters.askfleet_kept(str(copy))
     assert kept["list"] == ""
     assert "withdrawn-lab.jsonl is damaged" in kept["damage"]
@@ -175,7 +175,7 @@ def test_one_list_is_made_of_all() -> None:
     assert made["withdrawn"] == ["q1", "q2"]
     assert made["changed"] == ["q1"]
     assert parse(made["list"].encode()).digest == made["digest"]
-    kept = filters.askfleet_withdrawal({}, BACK.rendered().decode(), [])
+    kept = filters.askfleet_withdrawal({}, BACK.content.decode(), [])
     assert kept["digest"] == BACK.digest
 
 
@@ -203,7 +203,7 @@ def test_whoever_does_not_answer_by_the_list_is_named() -> None:
 
 def looked(content: Withdrawn, digest: str | None = None, damage: str = "") -> dict[str, Any]:
     body = {"status": "ok", "withdrawn": {"documents": 1, "digest": digest or content.digest}}
-    told = {"list": content.rendered().decode(), "damage": damage}
+    told = {"list": content.content.decode(), "damage": damage}
     return {"look": {"withdrawn": told, "health": {"shard-0": body, "encoder": {"status": "ok"}}}}
 
 

@@ -43,7 +43,7 @@ def fleet(tmp_path: Path, built: SmallGeneration) -> LocalFleet:
 def put(root: Path, content: Withdrawn) -> None:
     """As the play does: a new file, renamed over the old one."""
     new = root / "new"
-    new.write_bytes(content.rendered())
+    new.write_bytes(content.content)
     new.replace(root / NAME)
 
 
@@ -169,7 +169,7 @@ def test_canaries_wait_for_a_list_that_is_on_its_way(
         server.server_close()
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", LIST.rendered()[:-9], b"\xff" * 100])
+@pytest.mark.parametrize("body", [b"", b"{}", LIST.content[:-9], b"\xff" * 100])
 def test_a_shard_refuses_a_damaged_list(fleet: LocalFleet, body: bytes) -> None:
     check_problem(fleet.shards[0].post("/withdrawn", data=body), 400, "bad_withdrawn")
     assert digests(fleet) == {""}
@@ -177,7 +177,7 @@ def test_a_shard_refuses_a_damaged_list(fleet: LocalFleet, body: bytes) -> None:
 
 def test_a_gateway_has_no_such_route(fleet: LocalFleet) -> None:
     check_problem(fleet.gateway.get("/withdrawn"), 404)
-    check_problem(fleet.gateway.post("/withdrawn", data=LIST.rendered()), 404)
+    check_problem(fleet.gateway.post("/withdrawn", data=LIST.content), 404)
 
 
 # --- hosts that were away: real shards, each on a host of its own ---------------------------------
@@ -301,7 +301,7 @@ def test_a_gateway_that_was_away_answers_nobody_before_it_knows(
 
 
 def test_nobody_starts_with_a_damaged_list(tmp_path: Path, built: SmallGeneration) -> None:
-    (tmp_path / NAME).write_bytes(LIST.rendered()[:-3])
+    (tmp_path / NAME).write_bytes(LIST.content[:-3])
     environ = {
         "ASKFLEET_SHARD": "0",
         "ASKFLEET_LINKS": str(link(tmp_path / "links", built.directory)),

@@ -31,7 +31,7 @@ def askfleet_ids(ids: object, file: str = "") -> list[str]:
 def askfleet_kept(path: str) -> dict[str, str]:
     """Read the controller's copy: its C(list), or its C(damage), which is no reason to stop."""
     try:
-        return {"list": read(Path(path)).rendered().decode(), "damage": ""}
+        return {"list": read(Path(path)).content.decode(), "damage": ""}
     except (OSError, ValueError) as error:
         return {"list": "", "damage": str(error)}
 
@@ -60,7 +60,7 @@ def askfleet_withdrawal(
     before = _all([kept, *(one.get("before", "") for one in told.values())])
     after = _all([kept, *(one.get("list", "") for one in told.values())])
     return {
-        "list": after.rendered().decode(),
+        "list": after.content.decode(),
         "digest": after.digest,
         "withdrawn": sorted(after.ids),
         "changed": [one for one in ids if (one in before.ids) != (one in after.ids)],

@@ -215,7 +215,7 @@ def try_to_write(directory: Path) -> dict[str, Any]:
 def withdrawn(data: Path) -> dict[str, str]:
     """Return the content of the list of withdrawn documents, or what is wrong with it."""
     try:
-        return {"list": read_withdrawn(data / WITHDRAWN).rendered().decode(), "damage": ""}
+        return {"list": read_withdrawn(data / WITHDRAWN).content.decode(), "damage": ""}
     except (OSError, ValueError) as error:
         return {"list": "", "damage": str(error)}
 

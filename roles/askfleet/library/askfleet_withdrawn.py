@@ -183,7 +183,7 @@ def main() -> None:
         told = _told(mine, new)
         if changed and not check:
             try:
-                write(path, new.rendered())
+                write(path, new.content)
             except OSError as error:
                 module.fail_json(msg=f"{path} cannot be written: {error.strerror}")
             entry = {"kind": "withdrawn", "to": f"{len(new.ids)} documents", "result": "ok"}
@@ -199,8 +199,8 @@ def main() -> None:
 
 def _told(mine: Withdrawn, new: Withdrawn) -> dict[str, Any]:
     return {
-        "before": mine.rendered().decode(),
-        "list": new.rendered().decode(),
+        "before": mine.content.decode(),
+        "list": new.content.decode(),
         "digest": new.digest,
         "behind": {},
         "silent": [],

@@ -107,7 +107,7 @@ def test_nothing_is_left(tmp_path: Path) -> None:
 def test_a_list_or_one_id_a_line(tmp_path: Path) -> None:
     path = tmp_path / "list"
     known = NOTHING.changed(["a", "né", "b"], "now", "x").changed(["b"], "now", "x", undo=True)
-    path.write_bytes(known.rendered())
+    path.write_bytes(known.content)
     assert read_without(path) == {"a", "né"}
     path.write_text("a\n\n  né\nx,y\n")
     assert read_without(path) == {"a", "né", "x,y"}
@@ -116,7 +116,7 @@ def test_a_list_or_one_id_a_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (NOTHING.changed(["a", "b"], "now", "x").rendered()[:-9], "damaged"),
+        (NOTHING.changed(["a", "b"], "now", "x").content[:-9], "damaged"),
         (b"a\nb\x00c\n", "list:2: an id has 1 to 512"),
         (b"\xff", "not UTF-8"),
         (None, "No such file"),

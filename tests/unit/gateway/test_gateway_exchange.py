@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,8 +27,10 @@ class Replica:
         self.list = NOTHING
         self.status = 200
         self.hangs = threading.Event()
+        self.pause = 0.0
         self.refuses = 0
         self.told = 0
+        self.closes = False
         self._port = 0
         self._taken: list[socket.socket] = []
         self.start()
@@ -52,22 +55,26 @@ class Replica:
             def answer(self, status: int, body: bytes = b"") -> None:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
+                if replica.closes:
+                    self.send_header("Connection", "close")
                 self.end_headers()
                 self.wfile.write(body)
 
             def do_GET(self) -> None:
                 while replica.hangs.is_set():
                     threading.Event().wait(0.02)
+                time.sleep(replica.pause)
                 if replica.status != 200:
                     self.answer(replica.status)
                 elif self.path.endswith(f"have={replica.list.digest}"):
                     self.answer(204)
                 else:
-                    self.answer(200, replica.list.rendered())
+                    self.answer(200, replica.list.content)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 replica.told += 1
+                time.sleep(replica.pause)
                 if replica.refuses:
                     self.answer(replica.refuses, b'{"code": "too_large", "detail": "too long"}')
                     return
@@ -181,5 +188,61 @@ def test_a_restart_between_two_rounds_is_seen(fleet: Fixture) -> None:
     now = fleet.known.now
     fleet.two.stop()
     fleet.two.start()
+    assert fleet.rounds(2)
+    assert fleet.known.now is not now
+
+
+def test_a_gateway_that_starts_waits_for_a_slow_replica(fleet: Fixture) -> None:
+    """It was never informed: each try was given up after the same second."""
+    fleet.one.list = OUT
+    fleet.one.pause = fleet.two.pause = 0.5
+    for _ in range(3):
+        fleet.exchange.once()
+    assert fleet.informed == 1
+    assert fleet.known.ids == {"a"}
+
+
+def test_a_replica_has_time_to_take_a_long_list(
+    fleet: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.known.hear(OUT)
+    monkeypatch.setattr(withdrawn, "PACE", len(OUT.content))
+    tell = fleet.exchange._tell
+    fleet.two.pause = 0.5
+    tell(fleet.two.address, OUT)
+    assert fleet.two.list == OUT
+
+
+@pytest.mark.parametrize("fault", ["refuses", "too long"])
+def test_who_is_not_told_is_named_once(
+    fleet: Fixture,
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if fault == "refuses":
+        fleet.one.refuses = 503
+    else:
+        monkeypatch.setattr("app.generation.withdrawn.MAX_LIST", 0)
+    fleet.known.hear(OUT)
+    fleet.rounds(3)
+    said = [line for line in caplog.messages if fleet.one.address in line]
+    assert len(said) == 1
+    assert ("503" if fault == "refuses" else "it may take 0 MiB") in said[0]
+    if fault == "too long":
+        assert fleet.one.told == 0
+    else:
+        fleet.one.refuses = 0
+        fleet.rounds()
+        assert fleet.one.list == OUT
+
+
+def test_a_replica_that_says_that_it_ends_the_connection_may_start_anew(fleet: Fixture) -> None:
+    fleet.known.hear(OUT)
+    assert fleet.rounds(2)
+    fleet.two.closes = True
+    assert fleet.rounds()
+    fleet.two.closes = False
+    now = fleet.known.now
     assert fleet.rounds(2)
     assert fleet.known.now is not now

@@ -64,7 +64,7 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
         monkeypatch.setattr(Manifest, "load", left)
         path = tmp_path / "withdrawn.jsonl"
-        path.write_bytes(NOTHING.changed(ids, "2026-11-26T12:00:00Z", "x").rendered())
+        path.write_bytes(NOTHING.changed(ids, "2026-11-26T12:00:00Z", "x").content)
         return path
 
     return write

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.generation import withdrawn
 from app.generation.withdrawn import NOTHING, Entry, Withdrawn, fault, parse, read
 
 NOW, LATER = "2026-11-26T12:00:00Z", "2026-11-26T13:00:00Z"
@@ -25,7 +26,7 @@ def test_lists_merge_in_any_order_to_the_same(a: Withdrawn, b: Withdrawn, c: Wit
     merged = {x.merged(y).merged(z).digest for x, y, z in permutations((a, b, c))}
     assert len(merged) == 1
     assert a.merged(a) is a
-    assert parse(a.rendered()) == a
+    assert parse(a.content) == a
 
 
 def test_a_document_is_withdrawn_brought_back_and_withdrawn_again() -> None:
@@ -60,7 +61,7 @@ def test_the_digest_names_the_content() -> None:
 
 @pytest.mark.parametrize("place", range(0, 400, 7))
 def test_a_byte_that_flips_is_seen(place: int) -> None:
-    content = bytearray(NOTHING.changed(["a", "né", 'x",y'], NOW, "root@one").rendered())
+    content = bytearray(NOTHING.changed(["a", "né", 'x",y'], NOW, "root@one").content)
     content[place % len(content)] ^= 1
     with pytest.raises(ValueError, match=r"."):
         parse(bytes(content))
@@ -68,7 +69,7 @@ def test_a_byte_that_flips_is_seen(place: int) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{}", b"[]\n", b"\xff\n", NOTHING.changed(["a", "b"], NOW, "x").rendered()[:-40]],
+    [b"", b"{}", b"[]\n", b"\xff\n", NOTHING.changed(["a", "b"], NOW, "x").content[:-40]],
 )
 def test_what_is_no_list_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
@@ -78,7 +79,7 @@ def test_what_is_no_list_is_refused(content: bytes) -> None:
 def test_a_file_that_is_not_there_withdraws_nothing(tmp_path: Path) -> None:
     path = tmp_path / "withdrawn.jsonl"
     assert read(path) is NOTHING
-    path.write_bytes(NOTHING.changed(["a"], NOW, "x").rendered()[:-3])
+    path.write_bytes(NOTHING.changed(["a"], NOW, "x").content[:-3])
     with pytest.raises(ValueError, match=r"withdrawn\.jsonl is damaged.*withdraw\.yml"):
         read(path)
 
@@ -91,3 +92,11 @@ def test_an_id_is_what_a_corpus_may_have(name: str) -> None:
 @pytest.mark.parametrize("name", ["", " a", "a\n", "a\tb", "\x00", "x" * 513, "\u2028", 7, None])
 def test_another_id_is_refused_by_saying_what_is_allowed(name: object) -> None:
     assert "512 printable characters" in fault(name)
+
+
+def test_a_list_says_when_it_is_too_long_to_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = NOTHING.changed([f"{number:0400}" for number in range(3000)], NOW, "x")
+    assert not long.excess
+    monkeypatch.setattr(withdrawn, "MAX_LIST", 1)
+    assert "with its 3,000 ids; it may take 1 MiB" in long.excess
+    assert parse(long.content) == long, "what is there already is read"

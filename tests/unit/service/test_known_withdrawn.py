@@ -39,21 +39,21 @@ def test_the_file_is_followed_and_applied_before_it_is_told(tmp_path: Path) -> N
     applied: list[tuple[frozenset[str], Withdrawn]] = []
     known = Known(tmp_path / "shard", lambda ids: applied.append((ids, known.list)))
     watch = Watch(known)
-    put(tmp_path, ONE.rendered())
+    put(tmp_path, ONE.content)
     eventually(lambda: known.ids == {"a"})
     assert applied == [({"a"}, NOTHING)]
     assert known.describe() == {"documents": 1, "digest": ONE.digest}
-    put(tmp_path, BACK.rendered())
+    put(tmp_path, BACK.content)
     eventually(lambda: not known.ids)
     assert applied[-1] == (frozenset(), ONE)
     watch.stop()
 
 
-@pytest.mark.parametrize("content", [b"", b"damaged", ONE.rendered()[:-2], None])
+@pytest.mark.parametrize("content", [b"", b"damaged", ONE.content[:-2], None])
 def test_a_file_that_is_damaged_or_gone_brings_nothing_back(
     tmp_path: Path, content: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    put(tmp_path, ONE.rendered())
+    put(tmp_path, ONE.content)
     known = Known(tmp_path / "gateway")
     if content is None:
         (tmp_path / NAME).unlink()
@@ -63,16 +63,34 @@ def test_a_file_that_is_damaged_or_gone_brings_nothing_back(
     known.refresh()
     assert known.ids == {"a"}
     assert sum("what was known" in line for line in caplog.messages) == (content is not None)
-    put(tmp_path, BACK.rendered())
+    put(tmp_path, BACK.content)
     known.refresh()
     assert known.ids == frozenset()
 
 
+def test_a_file_that_cannot_be_read_for_a_moment_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = Known(tmp_path / "gateway")
+    put(tmp_path, ONE.content)
+
+    def fails(_: Path) -> bytes:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as moment:
+        moment.setattr(Path, "read_bytes", fails)
+        known.refresh()
+        known.refresh()
+    assert sum("Too many open files" in line for line in caplog.messages) == 1
+    known.refresh()
+    assert known.ids == {"a"}
+
+
 def test_an_older_file_brings_nothing_back(tmp_path: Path) -> None:
     again = BACK.changed(["a"], NOW, "root@one")
-    put(tmp_path, again.rendered())
+    put(tmp_path, again.content)
     known = Known(tmp_path / "gateway")
-    put(tmp_path, BACK.rendered())
+    put(tmp_path, BACK.content)
     known.refresh()
     known.hear(BACK)
     assert known.ids == {"a"}
@@ -80,7 +98,7 @@ def test_an_older_file_brings_nothing_back(tmp_path: Path) -> None:
 
 
 def test_nobody_starts_without_knowing(tmp_path: Path) -> None:
-    put(tmp_path, ONE.rendered()[:-2])
+    put(tmp_path, ONE.content[:-2])
     with pytest.raises(GenerationError, match=r"damaged.*withdraw\.yml"):
         Known(tmp_path / "gateway")
 
@@ -93,7 +111,7 @@ def test_what_cannot_be_applied_is_not_told_and_tried_again(tmp_path: Path) -> N
             raise GenerationError("a record is damaged")
 
     known = Known(tmp_path / "shard", apply)
-    put(tmp_path, ONE.rendered())
+    put(tmp_path, ONE.content)
     with pytest.raises(GenerationError):
         known.refresh()
     assert known.list is NOTHING
