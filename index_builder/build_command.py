@@ -73,7 +73,7 @@ def add_build(commands: Any) -> None:
         "--without",
         type=Path,
         metavar="FILE",
-        help="documents to leave out: the list that withdraw.yml keeps (var/withdrawn.jsonl), or "
+        help="documents to leave out: the list that withdraw.yml keeps (var/withdrawn-*.jsonl), or "
         "one id a line",
     )
     source.add_argument(

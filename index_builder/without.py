@@ -26,7 +26,7 @@ def read_without(path: Path) -> frozenset[str]:
         content = path.read_bytes()
         if FORMAT.encode() in content.partition(b"\n")[0]:
             return read(path).ids
-        lines = [line.strip() for line in content.decode().splitlines()]
+        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines()]
     except OSError as error:
         raise BuildError(f"--without {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

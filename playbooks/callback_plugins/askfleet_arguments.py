@@ -29,6 +29,7 @@ author: askfleet
 
 PLAYBOOKS = Path(__file__).resolve().parents[1]
 REPOSITORY = PLAYBOOKS.parent
+SPACES = """a value with a space in it is written -e '{"NAME": "a b"}'"""
 # Roles that a playbook includes while it runs; imported ones are known from the start.
 INCLUDED = {"stack": ("nginx", "services", "askfleet", "internal_tls")}
 
@@ -154,8 +155,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         specs = {name: spec for role in roles for name, spec in role_options(role).items()}
         named = {name for book in books for name in arguments[book]}
         named |= {*role_options(PLAYBOOKS / "roles/askfleet"), *_inventory_names(manager)}
-        given = manager.extra_vars
+        given = dict(manager.extra_vars)
         files = [f"{book}.yml" for book in books]
+        if (rest := given.pop("_raw_params", None)) is not None:  # what Ansible makes of it
+            return [f"-e: {rest!r} stands alone; {SPACES}"]
         return [*unknown(given, named, specs, files), *relative(given, specs)]
 
     def _configuration(self, plays: list[Play]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,12 @@ def withdraw(host: FakeHost, *services: Any, check: bool = False, **more: Any) -
         services=list(services),
         state_dir=str(host.state),
         run=RUN,
-        seconds=0.3,
-        **more,
+        **{"seconds": 0.3, **more},
     )
+
+
+def unit_is(host: FakeHost, service: Any, state: str) -> None:
+    (host.root / f"units/{service['unit']}.service.state").write_text(state)
 
 
 def answering(host: FakeHost, kind: str, shard: int | None = None) -> Any:
@@ -103,10 +107,45 @@ def test_a_service_that_does_not_follow_is_named(host: FakeHost) -> None:
     host.answers["shard-0"] = lambda body: {**body, "withdrawn": {"documents": 0, "digest": ""}}
     host.answers["shard-1"] = lambda body: body
     host.answers["shard-2"] = lambda _: None
+    unit_is(host, silent, "failed")
     done = withdraw(host, late, old, silent, ids=["q1"])
     assert done["behind"]["shard-0"] == "it does not answer by the list yet"
     assert "site.yml" in done["behind"]["shard-1"]
     assert done["silent"] == ["shard-2"]
+
+
+def test_a_service_that_runs_and_says_nothing_is_behind(host: FakeHost) -> None:
+    """It was taken for one that answers nobody, after the first question."""
+    mute, stopping, starting = (answering(host, "shard", number) for number in range(3))
+    host.answers["shard-0"] = host.answers["shard-1"] = lambda _: None
+    unit_is(host, stopping, "deactivating")
+    host.answers["shard-2"] = lambda _: {"status": "starting"}
+    done = withdraw(host, mute, stopping, starting, ids=["q1"])
+    assert done["silent"] == ["shard-2"]
+    assert set(done["behind"]) == {"shard-0", "shard-1"}
+    assert "askfleet-shard@0.service is active, and has not said" in done["behind"]["shard-0"]
+
+
+def test_a_slow_service_is_waited_for(host: FakeHost) -> None:
+    """Its /health took longer than one question did, and each was given up."""
+    slow, quick = answering(host, "shard", 0), answering(host, "gateway")
+    answer = host.answers["shard-0"]
+
+    def late(body: Any) -> Any:
+        time.sleep(2.3)
+        return answer(body)
+
+    host.answers["shard-0"] = late
+    done = withdraw(host, slow, quick, ids=["q1"], seconds=6.0)
+    assert (done["behind"], done["silent"]) == ({}, [])
+
+
+def test_a_list_that_is_too_long_is_refused_whole(host: FakeHost) -> None:
+    withdraw(host, ids=["q1"])
+    told = withdraw(host, ids=[f"{number:0500}" for number in range(60_000)])
+    assert told["failed"]
+    assert "60,001 ids; it may take 32 MiB" in told["msg"]
+    assert read(host.data / NAME) == ONE
 
 
 def test_a_bare_host_has_nothing_to_answer_with(host: FakeHost) -> None:
@@ -130,31 +169,6 @@ def said(before: Withdrawn, after: Withdrawn) -> dict[str, Any]:
         "behind": {},
         "silent": [],
     }
-
-
-@pytest.mark.parametrize(
-    ("ids", "wanted"),
-    [
-        ("a,b", ["a", "b"]),
-        (" a , b,,a", ["a", "b"]),
-        (["a,b", 17], ["a,b", "17"]),
-        (17, ["17"]),
-        ("", []),
-        ([], []),
-    ],
-)
-def test_ids_are_read_as_they_are_given(ids: object, wanted: list[str], tmp_path: Path) -> None:
-    assert filters.askfleet_ids(ids) == wanted
-    file = tmp_path / "ids.txt"
-    file.write_text("x,y\n\n  né \n")
-    assert filters.askfleet_ids(ids, str(file)) == [*wanted, "x,y", "né"]
-
-
-def test_what_is_no_id_is_told_with_what_is_allowed() -> None:
-    assert filters.askfleet_no_ids(["a", "né"]) == []
-    [fault] = filters.askfleet_no_ids(["a", "a\tb"])
-    assert "'a\\tb' is no id" in fault
-    assert "printable" in fault
 
 
 def test_a_controllers_copy_that_is_damaged_stops_nobody(tmp_path: Path) -> None:
@@ -194,11 +208,36 @@ def test_whoever_does_not_answer_by_the_list_is_named() -> None:
     }
     found = filters.askfleet_unaware(told, told, ONE.digest)
     assert found == {
+        "unasked": ["lost"],
         "lost": ["other", "lost"],
         "behind": ["behind: shard-1: late"],
         "silent": ["down: shard-2"],
         "sound": ["well", "down"],
     }
+
+
+def test_of_an_empty_list_nobody_is_said_to_answer_by_it() -> None:
+    """No service is asked then."""
+    told = {"one": said(NOTHING, NOTHING), "lost": {}}
+    found = filters.askfleet_unaware(told, told, "")
+    assert (found["sound"], found["lost"], found["unasked"]) == ([], ["lost"], ["lost"])
+
+
+def test_a_withdrawal_wins_over_an_undo_that_some_hosts_missed(tmp_path: Path) -> None:
+    """As long as one host that knows of the undo can be reached, or the command is repeated."""
+    missed, knows, away = (FakeHost(tmp_path / name) for name in ("missed", "knows", "away"))
+    for host, list_ in ((missed, ONE), (knows, BACK), (away, BACK)):
+        (host.data / NAME).write_bytes(list_.content)
+    told = {"missed": withdraw(missed, ids=["q1"]), "knows": withdraw(knows, ids=["q1"])}
+    made = filters.askfleet_withdrawal(told, "", ["q1"])
+    assert made["withdrawn"] == ["q1"]
+    withdraw(away, add=made["list"])
+    assert read(away.data / NAME).ids == {"q1"}
+    # Where nobody who knows is there, the undo comes back with who was away, until it is repeated.
+    alone = filters.askfleet_withdrawal({"missed": said(ONE, ONE)}, "", ["q1"])
+    assert parse(alone["list"].encode()).merged(BACK).ids == set()
+    again = parse(alone["list"].encode()).merged(BACK.changed(["q1"], RUN["since"], RUN["by"]))
+    assert again.ids == {"q1"}
 
 
 def looked(content: Withdrawn, digest: str | None = None, damage: str = "") -> dict[str, Any]:

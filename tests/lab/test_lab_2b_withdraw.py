@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ AT_ONCE = 30.0
 AWAY = ["gateway-1", "shard-c"]
 LETTER = "A"
 # Of this checkout's lab, whichever its name.
-COPY = REPO / "var/withdrawn-lab.jsonl"
+INVENTORY = sha256(str((REPO / "inventory/lab").resolve()).encode()).hexdigest()[:8]
+COPY = REPO / f"var/withdrawn-lab-{INVENTORY}.jsonl"
 
 
 class Story:
@@ -199,7 +201,7 @@ def test_what_is_no_id_is_refused_and_what_nobody_has_is_told():
     play("withdraw.yml", "-e", "undo=true").failed("say which documents")
     COPY.write_text("damaged")
     told = play("withdraw.yml", "-e", "ids=no-such-document").succeeded()
-    assert "withdrawn-lab.jsonl is damaged" in " ".join(told.output.split())
+    assert f"{COPY.name} is damaged" in " ".join(told.output.split())
     assert "no shard that was asked has no-such-document" in " ".join(told.output.split())
     told = play("withdraw.yml", "-e", "ids=no-such-document,other", "-e", "undo=true").succeeded()
     assert "nothing to bring back: other" in " ".join(told.output.split())
@@ -237,5 +239,5 @@ def test_undo_brings_it_back(story, corpora, tell):
     with Load(corpora.by_id(LETTER), pause=0.1) as load:
         time.sleep(5)
     load.check()
-    assert not list(Path(COPY.parent).glob("withdrawn-lab.jsonl.*"))
+    assert not list(Path(COPY.parent).glob(f"{COPY.name}.*"))
     play("status.yml").succeeded()

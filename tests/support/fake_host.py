@@ -31,7 +31,7 @@ show)
     [ -z "$next" ] || echo
     next=yes
     echo "LoadState=$(cat "$unit.load" 2>/dev/null || echo loaded)"
-    echo "ActiveState=active"
+    echo "ActiveState=$(cat "$unit.state" 2>/dev/null || echo active)"
     echo "UnitFileState=enabled"
     [ ! -e "$unit.pid" ] || echo "MainPID=$(cat "$unit.pid")"
   done ;;

@@ -7,25 +7,10 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from app.generation.withdrawn import NOTHING, Withdrawn, fault, parse, read
+from app.generation.withdrawn import NOTHING, Withdrawn, parse, read
 
 Json = Mapping[str, Any]
 SHOWN = 20
-
-
-def askfleet_ids(ids: object, file: str = "") -> list[str]:
-    """Read the ids that were asked for, each once.
-
-    Args:
-        ids: as `-e ids=` gives them: a text with commas between them, or a list.
-        file: a path of a file with one id a line, or nothing.
-
-    Returns:
-        The ids, in order.
-    """
-    given = ids if isinstance(ids, Sequence) and not isinstance(ids, str) else str(ids).split(",")
-    lines = Path(file).read_text(encoding="utf-8").splitlines() if file else []
-    return list(dict.fromkeys(filter(None, (str(one).strip() for one in [*given, *lines]))))
 
 
 def askfleet_kept(path: str) -> dict[str, str]:
@@ -36,9 +21,18 @@ def askfleet_kept(path: str) -> dict[str, str]:
         return {"list": "", "damage": str(error)}
 
 
-def askfleet_no_ids(ids: Iterable[str]) -> list[str]:
-    """Say of each that no document can have it as its id, and what an id is."""
-    return [f"{one[:60]!r} is no id: {fault(one)}" for one in ids if fault(one)]
+def askfleet_too_long(kept: str, ids: Sequence[str], run: Json) -> list[str]:
+    """Say so where the controller's copy would be too long with these ids in it.
+
+    Args:
+        kept: the content of the copy.
+        ids: what is to be withdrawn.
+        run: who does so, C(by), and C(since) when.
+
+    Returns:
+        One line, or none.
+    """
+    return [*filter(None, [_parse(kept).changed(ids, run["since"], run["by"]).excess])]
 
 
 def askfleet_withdrawal(
@@ -79,18 +73,20 @@ def askfleet_unaware(
         digest: of the list.
 
     Returns:
-        `lost`: hosts that have not got it; `behind`: a line for each service that was asked and
-        does not answer by it; `silent`: services that answer nobody; `sound`: hosts whose services
-        all do, or answer nobody.
+        `unasked`: hosts that did not answer; `lost`: those, and hosts that have not got it;
+        `behind`: a line for each service that was asked and does not answer by it; `silent`:
+        services that answer nobody; `sound`: hosts whose services all do, or answer nobody. Of an
+        empty list no service is asked, so none is sound.
     """
     names = list(hosts)
     lost = [host for host in names if told.get(host, {}).get("digest") != digest]
     late = {host: told[host]["behind"] for host in names if host not in lost}
     return {
+        "unasked": [host for host in names if "digest" not in told.get(host, {})],
         "lost": lost,
         "behind": [f"{h}: {name}: {why}" for h, own in late.items() for name, why in own.items()],
         "silent": [f"{h}: {name}" for h in late for name in told[h]["silent"]],
-        "sound": [host for host, own in late.items() if not own],
+        "sound": [host for host, own in late.items() if digest and not own],
     }
 
 
@@ -155,9 +151,8 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
         return {
-            "askfleet_ids": askfleet_ids,
             "askfleet_kept": askfleet_kept,
-            "askfleet_no_ids": askfleet_no_ids,
+            "askfleet_too_long": askfleet_too_long,
             "askfleet_withdrawal": askfleet_withdrawal,
             "askfleet_unaware": askfleet_unaware,
             "askfleet_withdrawn_faults": askfleet_withdrawn_faults,

@@ -7,11 +7,12 @@ import json
 import os
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.askfleet_host import alone, health_of, note
+from ansible.module_utils.askfleet_host import alone, health_of, note, unit_states
 from ansible.module_utils.askfleet_withdrawn import NOTHING, Withdrawn, parse, read
 from ansible.module_utils.basic import AnsibleModule
 
@@ -108,6 +109,10 @@ unwritten:
 """
 
 POLL = 0.1
+# A last question may take so long, in seconds.
+LEAST = 0.5
+# What systemd says of a unit whose process may answer questions.
+RUNNING = {"active", "reloading", "deactivating"}
 SILENT = "it answers nobody; it reads the list before it does"
 OLD = "its release knows no withdrawals: run site.yml, and restart what did not"
 
@@ -121,25 +126,47 @@ def write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     new.chmod(0o644)
     new.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # else a power cut may bring the list before back
+    finally:
+        os.close(directory)
 
 
 def behind(services: list[dict[str, Any]], digest: str, seconds: float) -> dict[str, str]:
-    """Ask the services until all answer by the list; says of the others what they say."""
+    """Ask the services side by side until each answers by the list; of the others, why not.
+
+    A service that runs and does not tell it in time is no `SILENT` one: it may answer by another.
+    """
     ends = time.monotonic() + seconds
+    with ThreadPoolExecutor(max(len(services), 1)) as pool:
+        why = list(pool.map(lambda one: _asked(one, digest, ends), services))
+    return {one["name"]: told for one, told in zip(services, why, strict=True) if told}
+
+
+def _asked(service: dict[str, Any], digest: str, ends: float) -> str:
     while True:
-        found = {one["name"]: _behind(one, digest) for one in services}
-        found = {name: why for name, why in found.items() if why}
-        if set(found.values()) <= {SILENT} or time.monotonic() > ends:
-            return found
+        why = _behind(service, digest, max(ends - time.monotonic(), LEAST))
+        if why in {"", SILENT} or time.monotonic() > ends:
+            return why
         time.sleep(POLL)
 
 
-def _behind(service: dict[str, Any], digest: str) -> str:
-    body = health_of(service, 2.0)
+def _behind(service: dict[str, Any], digest: str, timeout: float) -> str:
+    body = health_of(service, timeout)
     told = body.get("withdrawn")
-    if told is None:
-        return OLD if body["status"] in {"ok", "draining", "broken"} else SILENT
-    return "" if told["digest"] == digest else "it does not answer by the list yet"
+    if told is not None:
+        return "" if told["digest"] == digest else "it does not answer by the list yet"
+    if body["status"] in {"ok", "draining", "broken"}:
+        return OLD
+    unit = f"{service['unit']}.service"
+    state = unit_states([unit])[unit].get("ActiveState", "")
+    if body["status"] == "starting" or state not in RUNNING:
+        return SILENT
+    return (
+        f"{unit} is {state}, and has not said that it answers by the list ({body['status']}): "
+        "look at its journal, and restart it where it hangs"
+    )
 
 
 def found_by(service: dict[str, Any]) -> list[str]:
@@ -179,6 +206,8 @@ def main() -> None:
         new = mine.merged(parse(params["add"].encode()) if params["add"] else NOTHING)
         if params["ids"]:
             new = new.changed(params["ids"], run["since"], run["by"], undo=params["undo"])
+        if new.excess and new.digest != mine.digest:
+            module.fail_json(msg=f"{path} stays as it is: {new.excess}")
         changed = new.digest != mine.digest or bool(damage and new.entries)
         told = _told(mine, new)
         if changed and not check:

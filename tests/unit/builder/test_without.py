@@ -111,6 +111,8 @@ def test_a_list_or_one_id_a_line(tmp_path: Path) -> None:
     assert read_without(path) == {"a", "né"}
     path.write_text("a\n\n  né\nx,y\n")
     assert read_without(path) == {"a", "né", "x,y"}
+    path.write_text("\ufeffa\n", encoding="utf-8")
+    assert read_without(path) == {"a"}, "a byte order mark is no part of an id"
 
 
 @pytest.mark.parametrize(
