@@ -132,9 +132,9 @@ def _ask(
         [result.score for result in results], [result.lexical for result in results], weight
     )
     try:
-        # Read after the answer: a document leaves the answers after it is in the file. What the
-        # build left out cannot change an answer: the canaries were made without it, too.
-        without = read(withdrawn).ids.difference(manifest.withdrawn)
+        # Read after the answer: a document leaves the answers after it is in the file. What was on
+        # the build's list cannot change an answer: the canaries were made without it, too.
+        without = read(withdrawn).ids.difference(manifest.withdrawn, manifest.absent)
     except (OSError, ValueError) as error:
         raise _failed(one, url, str(error)) from error
     return canary.difference(one, [result.id for result in results], got, weight, without)

@@ -243,6 +243,7 @@ def build(
             ),
             canaries=len(canaries),
             withdrawn=left.ids,
+            absent=tuple(sorted(inputs.without.difference(left.ids))),
         )
         return seal(unfinished, out, contents), True
 

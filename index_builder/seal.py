@@ -37,6 +37,7 @@ class Contents:
     routing: RoutingInfo
     canaries: int
     withdrawn: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 def seal(unfinished: Path, out: Path, contents: Contents) -> Manifest:
@@ -60,6 +61,7 @@ def seal(unfinished: Path, out: Path, contents: Contents) -> Manifest:
         canaries=contents.canaries,
         files=files.describe(unfinished),
         withdrawn=contents.withdrawn,
+        absent=contents.absent,
     )
     content = content_hash_of(draft)
     manifest = msgspec.structs.replace(

@@ -217,7 +217,8 @@ def filter_files(field: int) -> tuple[str, str]:
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A sealed generation. ``documents`` counts each once, ``stored`` with border copies.
 
-    ``withdrawn`` are the ids that the corpus had and the build left out.
+    ``withdrawn`` are the ids that the corpus had and the build left out; ``absent`` those that were
+    on the same list, and that the corpus had not. So no document of either is in the generation.
     """
 
     schema: int
@@ -234,6 +235,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     canaries: int
     files: dict[str, FileInfo]
     withdrawn: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, directory: Path) -> Manifest:
@@ -369,7 +371,8 @@ def content_hash_of(manifest: Manifest) -> str:
 
     The manifest alone is enough to check it, so a host that holds one shard can. The model counts,
     though no file of a generation holds it: the same vectors under another model's name are another
-    generation. ``created_at`` and ``inputs_hash`` do not: two builds may give the same content.
+    generation. ``created_at``, ``inputs_hash`` and ``absent`` do not: two builds may give the same
+    content.
 
     The text that is hashed is a format: sealed generations depend on it (decision 27).
     """

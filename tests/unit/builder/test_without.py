@@ -44,6 +44,7 @@ def test_they_are_left_out_and_named(tmp_path: Path) -> None:
     manifest, new, directory = built(tmp_path, OUT)
     assert new
     assert manifest.withdrawn == ("d0003", "d0041")
+    assert manifest.absent == ("nobody",)
     assert manifest.documents == len(TEXTS) - 2
     assert ids_in(directory, manifest) == {one.id for one in documents_of(TEXTS)} - OUT
     assert "2 documents of the corpus left out: d0003, d0041" in summary(

@@ -58,9 +58,10 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(canary_run, "PATIENCE", 0.0)
     load = Manifest.load
 
-    def write(*ids: str, left_out: tuple[str, ...] = ()) -> Path:
+    def write(*ids: str, left_out: str = "", absent: str = "") -> Path:
         def left(directory: Path) -> Manifest:
-            return msgspec.structs.replace(load(directory), withdrawn=left_out)
+            known = {"withdrawn": tuple(left_out), "absent": tuple(absent)}
+            return msgspec.structs.replace(load(directory), **known)
 
         monkeypatch.setattr(Manifest, "load", left)
         path = tmp_path / "withdrawn.jsonl"
@@ -76,11 +77,12 @@ def test_a_stranger_may_come_for_what_is_withdrawn(
     assert run_canaries(url, built.directory, 30, withdrawn=known("x")) == built.manifest.canaries
 
 
-@pytest.mark.parametrize("ids", [(), ("x",), ("x", "y")])
-def test_none_may_for_what_the_build_left_out(
-    built: SmallGeneration, url: str, known: Any, ids: tuple[str, ...]
+@pytest.mark.parametrize("ids", ["", "x", "xyz"])
+@pytest.mark.parametrize("kind", ["left_out", "absent"])
+def test_none_may_for_what_was_withdrawn_before_the_build(
+    built: SmallGeneration, url: str, known: Any, ids: str, kind: str
 ) -> None:
-    """The canaries were made without it."""
-    list_ = known(*ids, left_out=("x", "y", "z"))
+    """The canaries were made without it, whether the corpus had it or not."""
+    list_ = known(*ids, **{"left_out": "y", kind: "xyz"})
     with pytest.raises(GenerationError, match="instead of"):
         run_canaries(url, built.directory, 30, withdrawn=list_)

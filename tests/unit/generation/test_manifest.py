@@ -164,7 +164,7 @@ def test_a_directory_named_as_another_generation_is_refused(copy: Path) -> None:
 
 def test_every_field_is_bound_but_for_those_that_say_when_and_from_what(copy: Path) -> None:
     """A field that is added must be covered by the content hash, or be named here."""
-    free = {"schema", "id", "content_hash", "inputs_hash", "created_at"}
+    free = {"schema", "id", "content_hash", "inputs_hash", "created_at", "absent"}
     derived = {"stored"}  # the sum of the shards' documents
     bound = {
         "model",
