@@ -66,13 +66,16 @@ class Withdrawn:
         object.__setattr__(self, "content", json.dumps(head).encode() + b"\n" + lines)
 
     def merged(self, other: Withdrawn) -> Withdrawn:
-        """Both lists as one; itself where the other one adds nothing."""
+        """Both lists as one; one of them itself where the other one adds nothing."""
         newer = {
             name: entry
             for name, entry in other.entries.items()
             if name not in self.entries or entry > self.entries[name]
         }
-        return Withdrawn({**self.entries, **newer}) if newer else self
+        if not newer:
+            return self
+        entries = {**self.entries, **newer}
+        return other if entries == other.entries else Withdrawn(entries)
 
     def changed(self, ids: Iterable[str], time: str, by: str, *, undo: bool = False) -> Withdrawn:
         """The list after these were withdrawn, or (``undo``) brought back.

@@ -36,11 +36,16 @@ def routes_of(
     async def hear(request: Request) -> Answer:
         """Add the caller's list; it is applied when this is answered."""
         body = await request.body(MAX_LIST << 20)
+        await threads.run(lambda: add(body))
+        return Answer(b"", 204, LINES)
+
+    def add(body: bytes) -> None:
+        if body == known.list.content:  # another gateway was first
+            return
         try:
-            other = await threads.run(lambda: parse(body))
+            other = parse(body)
         except ValueError as error:
             raise ProblemError(400, "bad_withdrawn", f"the list is damaged: {error}") from error
-        await threads.run(lambda: known.hear(other))
-        return Answer(b"", 204, LINES)
+        known.hear(other)
 
     return {"GET": tell, "POST": hear}

@@ -26,6 +26,8 @@ def test_lists_merge_in_any_order_to_the_same(a: Withdrawn, b: Withdrawn, c: Wit
     merged = {x.merged(y).merged(z).digest for x, y, z in permutations((a, b, c))}
     assert len(merged) == 1
     assert a.merged(a) is a
+    assert a.merged(a.merged(b)) in (a, a.merged(b))
+    assert NOTHING.merged(a) is (a if a.entries else NOTHING)
     assert parse(a.content) == a
 
 

@@ -82,3 +82,11 @@ def test_reading_and_looking_up_holds_nobody(known: Known, monkeypatch: pytest.M
 def test_a_damaged_list_is_refused(known: Known) -> None:
     with pytest.raises(ProblemError, match="the list is damaged"):
         asyncio.run(routes(known)["POST"](Asked(OUT.content[:-4])))
+
+
+def test_a_list_that_another_gateway_has_told_is_not_read_again(
+    known: Known, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known.hear(OUT)
+    monkeypatch.delattr(withdrawn, "parse")
+    assert asyncio.run(routes(known)["POST"](Asked(OUT.content))).status == 204
