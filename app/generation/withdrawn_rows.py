@@ -11,7 +11,7 @@ from app.generation.passing import Passing
 from app.generation.rows import BATCH, ENDS, Store
 from app.generation.shard_index import Hits, ShardIndex
 
-# So many more than wanted are asked for where a hidden row is among those that were found; four
+# So many more than as many as are hidden of those that were found would need are asked for; four
 # times as many as long as that is too few.
 MORE = 16
 
@@ -88,24 +88,45 @@ class VisibleIndex:
         if is_hidden is None or not hits.rows.size:
             return hits
         for place in np.flatnonzero(is_hidden[hits.rows].any(axis=1)).tolist():
-            rows, scores = hits.rows[place].copy(), hits.scores[place].copy()
-            kept = ~is_hidden[rows]
-            more = MORE
-            while True:
-                most = None if wanted is None else wanted + more
-                deep = self._index.search(queries[place : place + 1], k + more, most, passing)
-                new = (deep.scores[0] <= scores[-1]) & ~np.isin(deep.rows[0], rows)
-                new &= ~is_hidden[deep.rows[0]]
-                new_rows, new_scores = deep.rows[0][new], deep.scores[0][new]
-                all_seen = deep.rows.shape[1] < k + more or deep.rows[0, -1] < 0
-                if all_seen or kept.sum() + len(new_rows) >= len(rows):
-                    break
-                more *= 4
-            rows, scores = np.append(rows[kept], new_rows), np.append(scores[kept], new_scores)
-            hits.rows[place], hits.scores[place] = -1, -np.inf
-            count = min(len(rows), hits.rows.shape[1])
-            hits.rows[place, :count], hits.scores[place, :count] = rows[:count], scores[:count]
+            found, found_scores = hits.rows[place], hits.scores[place]
+            kept = np.flatnonzero(~is_hidden[found])
+            query, last = queries[place : place + 1], float(found_scores[-1])
+            rows, scores = self._more(query, found, last, len(kept), wanted, passing)
+            lacking = len(found) - len(kept)
+            rows, scores = rows[:lacking], scores[:lacking]
+            end = len(kept) + len(rows)
+            found[: len(kept)], found_scores[: len(kept)] = found[kept], found_scores[kept]
+            found[len(kept) : end], found_scores[len(kept) : end] = rows, scores
+            found[end:], found_scores[end:] = -1, -np.inf
         return hits
+
+    def _more(
+        self,
+        query: NDArray[np.float32],
+        found: NDArray[np.int64],
+        last: float,
+        kept: int,
+        wanted: int | None,
+        passing: Passing | None,
+    ) -> tuple[list[int], list[float]]:
+        """Rows after those that were ``found``, of which ``kept`` stay, and their scores.
+
+        ``last`` is the score of the last one; what has a better one had not been seen.
+        """
+        k, hidden, seen = len(found), self.hidden, set(found.tolist())
+        more = MORE + k * (k - kept) // max(kept, 1)
+        while True:
+            most = None if wanted is None else wanted + more
+            deep = self._index.search(query, k + more, most, passing)
+            rows, scores = deep.rows[0].tolist(), deep.scores[0].tolist()
+            new = [
+                at
+                for at, row in enumerate(rows)
+                if scores[at] <= last and row not in seen and row not in hidden and row >= 0
+            ]
+            if kept + len(new) >= k or len(rows) < k + more or rows[-1] < 0:
+                return [rows[at] for at in new], [scores[at] for at in new]
+            more *= 4
 
     def scores(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """As ``ShardIndex.scores``."""
