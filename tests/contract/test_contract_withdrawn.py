@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,44 @@ def test_what_one_knows_all_know(shards: list[ServiceProcess], tmp_path: Path) -
     known.hear(again)
     exchange.once()
     assert [health(one)["withdrawn"]["digest"] for one in shards] == [again.digest] * 2
+    exchange.once()
+    assert known.now.agreed
+
+
+def test_a_shard_that_starts_anew_makes_a_gateway_forget(
+    tmp_path: Path, built: SmallGeneration
+) -> None:
+    """Its disk has missed the undo: until it is told, it answers without the document."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    bind = f"127.0.0.1:{port}"
+    listener.close()
+    root = tmp_path / "shard"
+    shard = {
+        "ASKFLEET_SHARD": "0",
+        "ASKFLEET_LINKS": str(link(root / "links", built.directory)),
+        "ASKFLEET_DRAIN_FILE": str(root / "drain"),
+    }
+    put(root, LIST)
+    known = Known(tmp_path / "gateway/links")
+    known.hear(BACK)
+    exchange = Exchange(known, [bind], None, lambda: None)
+    seen = set()
+    for _ in range(2):
+        with service("shard", shard, root, activated=False, bind=bind) as process:
+            process.port = port
+            told = partial(health, process)
+            until(lambda told=told: told()["withdrawn"]["digest"] == LIST.digest)
+
+            def agreed() -> bool:
+                exchange.once()
+                return known.now.agreed
+
+            until(agreed)
+            assert told()["withdrawn"]["digest"] == BACK.digest
+            assert known.now not in seen
+            seen.add(known.now)
+        exchange.once()
 
 
 def test_a_drained_shard_takes_part(shards: list[ServiceProcess], tmp_path: Path) -> None:
