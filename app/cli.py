@@ -1,6 +1,7 @@
-"""``askfleet``: what an operator, or Ansible, asks on a host.
+"""``askfleet``: what an operator, or Ansible, asks on a host, and people on the controller.
 
-Exit status: 0 good, 1 not good, 2 mistyped.
+Exit status: 0 good, 1 not good, 2 mistyped; those of the controller's commands are in
+``client/cli.py``. A command imports what it needs itself, so that none waits for another's.
 """
 
 from __future__ import annotations
@@ -10,22 +11,17 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from app import __version__
-from app.canary_run import run_canaries
-from app.errors import AskfleetError
-from app.generation.filtering import Filtering
-from app.generation.manifest import Manifest
-from app.generation.model import Model
-from app.generation.rescoring import Rescorer
-from app.generation.routing import Router
-from app.generation.shard_part import ShardPart
+from app.errors import AskfleetError, ConfigError
 
 
 def new_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = argparse.ArgumentParser(
-        prog="askfleet", description="Check a generation or model on this host."
+        prog="askfleet",
+        description="Ask a fleet, see what it serves, check a generation or model on this host.",
     )
     parser.add_argument("--version", action="version", version=f"askfleet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -57,21 +53,50 @@ def new_parser() -> argparse.ArgumentParser:
         help="ask a gateway for this generation, which need not be its current one",
     )
     canary.set_defaults(run=_canary)
+    _add_client(commands)
     return parser
+
+
+def _add_client(commands: Any) -> None:
+    """Add what people on the controller ask; hosts install ``app`` alone, and say so."""
+    try:
+        from client.cli import add_commands
+    except ModuleNotFoundError:
+        for name in ("ask", "status", "completion"):
+            command = commands.add_parser(name, add_help=False)
+            command.add_argument("rest", nargs=argparse.REMAINDER)
+            command.set_defaults(run=_elsewhere)
+    else:
+        add_commands(commands)
+
+
+def _elsewhere(arguments: argparse.Namespace) -> str:
+    raise ConfigError(f"askfleet {arguments.command} is a command of the controller, not of a host")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a fault is one line on standard error."""
     arguments = new_parser().parse_args(argv)
     try:
-        print(arguments.run(arguments))
+        told = arguments.run(arguments)
     except AskfleetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
+    if isinstance(told, int):
+        return told
+    print(told)
     return 0
 
 
 def _verify(arguments: argparse.Namespace) -> str:
+    from app.generation.filtering import Filtering
+    from app.generation.manifest import Manifest
+    from app.generation.rescoring import Rescorer
+    from app.generation.routing import Router
+    from app.generation.shard_part import ShardPart
+
     manifest = Manifest.load(arguments.directory)
     shards = range(len(manifest.shards)) if arguments.all_shards else arguments.shard
     manifest.verify(arguments.directory, shards, routing=arguments.routing)
@@ -85,12 +110,16 @@ def _verify(arguments: argparse.Namespace) -> str:
 
 
 def _verify_model(arguments: argparse.Namespace) -> str:
+    from app.generation.model import Model
+
     model = Model.load(arguments.directory)
     model.verify(arguments.directory)
     return f"model {model.fingerprint} is whole"
 
 
 def _canary(arguments: argparse.Namespace) -> str:
+    from app.canary_run import run_canaries
+
     begun = time.monotonic()
     count = run_canaries(
         arguments.url,

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_sources import load_filter
+from ansible_sources import Run, load_filter
 from fleet_looks import DATA, FLEET, GROUPS, M1, A, B, links, looks
+from tripwire import fleet_behind_a_tripwire
+
+from client.status import COLUMNS
 
 judge = load_filter("askfleet_status")
 RELEASE = "1.0-00000001"
@@ -184,3 +191,47 @@ def test_who_cannot_start_for_a_dangling_link_is_not_called_silent(fleet: dict[s
     fleet["shard-b"].update(dangling=["shard/current"])
     fleet["shard-b"]["health"]["shard-1"] = {"status": "silent"}
     assert [fault for fault in status(fleet)["faults"] if "silent" in fault] == []
+
+
+@pytest.mark.slow
+def test_the_table_is_written_down_for_programs(play: Run, tmp_path: Path) -> None:
+    hosts, _ = fleet_behind_a_tripwire(tmp_path)
+    file = tmp_path / "status.json"
+    done = play("-i", hosts, "status.yml", "--check", "-e", f"status_file={file}")
+    assert done.returncode == 2, done.stdout + done.stderr
+    told = json.loads(file.read_text())
+    assert list(told) == ["serves", "rows", "notes", "faults"]
+    assert list(told["rows"][0]) == [*judge.HEAD, "faults"]
+    assert told["faults"][0] == "gateway-1: it does not answer (ssh)"
+    assert " changed=0 " in done.stdout
+
+
+@pytest.mark.parametrize("how", [["--json"], []])
+@pytest.mark.slow
+def test_the_command_shows_the_table_alone(tmp_path: Path, how: list[str]) -> None:
+    hosts, _ = fleet_behind_a_tripwire(tmp_path)
+    command = [Path(sys.executable).parent / "askfleet", "status", "-i", hosts.name, *how]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "PLAY" not in done.stdout
+    if how:
+        assert len(json.loads(done.stdout)["rows"]) == 3
+    else:
+        assert done.stdout.split()[: len(COLUMNS)] == list(COLUMNS)
+        assert "<- shard-a: it does not answer (ssh)" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_command_says_why_there_is_no_table(tmp_path: Path) -> None:
+    hosts, _ = fleet_behind_a_tripwire(tmp_path, ids="[9]")
+    command = [Path(sys.executable).parent / "askfleet", "status", "-i", hosts, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "status.yml failed." in done.stderr
+    assert done.stderr.splitlines()[-1] == "error: status.yml ended with 2"
+
+
+def test_the_command_has_the_columns_of_the_table() -> None:
+    assert judge.HEAD == COLUMNS

@@ -12,14 +12,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-OWN = {"app", "index_builder"}
+OWN = {"app", "client", "index_builder"}
 # Parts of a declared package, or loaded only where a caller has chosen them.
 PROVIDED_BY = {
     "huggingface_hub": "sentence-transformers",
     "transformers": "sentence-transformers",
     "werkzeug": "flask",
 }
-ON_DEMAND = {"app": {"torch", "sentence_transformers"}, "index_builder": set()}
+ON_DEMAND = {"app": {"torch", "sentence_transformers"}, "client": set(), "index_builder": set()}
 
 
 def imports(package: str) -> Iterator[tuple[Path, str]]:
@@ -48,6 +48,16 @@ def test_the_builder_imports_the_formats_and_the_errors_only() -> None:
     assert foreign == []
 
 
+def test_the_client_is_no_part_of_the_services() -> None:
+    """Hosts have none of it, and a change of it is no release for them."""
+    below = [path for path, name in imports("app") if name.split(".")[0] == "client"]
+    assert below == [ROOT / "app/cli.py"]
+    foreign = {name for _, name in imports("client") if name.split(".")[0] in OWN - {"client"}}
+    assert {name.rpartition(".")[0] for name in foreign} <= {"app.errors", "app.cli"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["app"]
+
+
 def test_the_formats_know_nothing_of_the_services() -> None:
     services = ("app.service", "app.shard", "app.gateway", "app.encoder", "app.config", "app.wire")
     for path, name in imports("app"):
@@ -64,7 +74,9 @@ def declared(*extras: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("package", "extras"), [("app", ()), ("index_builder", ("controller",))], ids=str
+    ("package", "extras"),
+    [("app", ()), ("client", ("controller",)), ("index_builder", ("controller",))],
+    ids=str,
 )
 @pytest.mark.slow
 def test_what_is_imported_is_declared(package: str, extras: tuple[str, ...]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Json = Mapping[str, Any]
-HEAD = ("host", "service", "release", "current", "previous", "model", "health", "documents", "")
+HEAD = ("host", "service", "release", "current", "previous", "model", "health", "documents")
 
 
 def askfleet_status(
@@ -21,31 +21,41 @@ def askfleet_status(
         groups: Ansible's `groups`.
 
     Returns:
-        `lines`: a table, one row a service, what is wrong marked at its end; `faults`: every
-        inconsistency, host and service named; `serves`: what the gateways serve, in words.
+        `rows`: one a service, its cells by name, and `faults`: what is wrong with it; `lines`: the
+        same as a table; `faults`: every inconsistency, host and service named; `serves`: what the
+        gateways serve, in words.
     """
     looks = {host: told["look"] for host, told in looked.items() if "look" in told}
     usual = _usual(looks, groups)
-    rows: list[tuple[str, ...]] = [HEAD]
+    rows: list[dict[str, Any]] = []
     faults: list[str] = []
     for host in fleet["hosts"]:
         services = fleet["hosts"][host]["services"]
         if services and host not in looks:
-            rows.append((host, *["?"] * 7, "<- no answer"))
+            rows.append(_told((host, *["?"] * 7), ["no answer"]))
             faults.append(f"{host}: it does not answer (ssh)")
             continue
         for service in services:
             wrong = list(_wrong(looks[host], service, usual))
-            rows.append(_row(host, looks[host], service, f"<- {'; '.join(wrong)}" if wrong else ""))
+            rows.append(_told(_row(host, looks[host], service), wrong))
             faults += [f"{host}: {service['name']}: {fault}" for fault in wrong]
     faults += _locks(looks)
     live = usual["generation"] or "no generation"
-    serves = (
-        f"The gateways serve {live}, model {usual['model'] or 'none'}, release {usual['release']}."
-    )
+    model, release = usual["model"] or "none", usual["release"] or "none"
+    serves = f"The gateways serve {live}, model {model}, release {release}."
     if usual["shards"] not in {"", live}:
         serves += f" Shards hold {usual['shards']} too: it was rolled back."
-    return {"lines": _table(rows), "faults": faults, "serves": serves}
+    lines = [(*HEAD, ""), *(tuple(map(_cell, row.values())) for row in rows)]
+    return {"rows": rows, "lines": _table(lines), "faults": faults, "serves": serves}
+
+
+def _told(cells: Sequence[str], wrong: Sequence[str]) -> dict[str, Any]:
+    return {**dict(zip(HEAD, cells, strict=True)), "faults": list(wrong)}
+
+
+def _cell(told: Any) -> str:
+    """What is in the table: a cell, or the faults at the end of a row."""
+    return told if isinstance(told, str) else f"<- {'; '.join(told)}" if told else ""
 
 
 def _usual(looks: Mapping[str, Json], groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -112,7 +122,7 @@ def _wrong(look: Json, service: Json, usual: Mapping[str, str]) -> Iterable[str]
         yield f"it has not loaded {needed}, which gateways ask for"
 
 
-def _row(host: str, look: Json, service: Json, mark: str) -> tuple[str, ...]:
+def _row(host: str, look: Json, service: Json) -> tuple[str, ...]:
     body = look["health"][service["name"]]
     links = look["links"][service["kind"]]
     return (
@@ -124,7 +134,6 @@ def _row(host: str, look: Json, service: Json, mark: str) -> tuple[str, ...]:
         str(body.get("model", "-")),
         body["status"] if links["current"] or body["status"] != "silent" else "waits for an index",
         str(body.get("documents", "-")),
-        mark,
     )
 
 

@@ -1,0 +1,1 @@
+"""The commands of ``askfleet`` for people and scripts on the controller; hosts have none of it."""
