@@ -158,6 +158,11 @@ def bytes_to_send(part: Json, look: Json) -> dict[str, int]:
     return sends
 
 
+def askfleet_bytes(part: Json, look: Json) -> int:
+    """Add up the bytes of a part that the host has not got."""
+    return sum(bytes_to_send(part, look).values())
+
+
 def askfleet_sent(sendings: Iterable[Json]) -> int:
     """Add up the bytes that rsync says it sent, of what sending registered on each host."""
     told = (str(one.get("msg", "")) for sending in sendings for one in sending.get("results", ()))
@@ -339,6 +344,7 @@ class FilterModule:
             "askfleet_parts": askfleet_parts,
             "askfleet_previous_parts": askfleet_previous_parts,
             "askfleet_bases": askfleet_bases,
+            "askfleet_bytes": askfleet_bytes,
             "askfleet_plan": askfleet_plan,
             "askfleet_sent": askfleet_sent,
         }
