@@ -86,22 +86,23 @@ def needs(name: str) -> Any:
 
 
 def _ask(arguments: argparse.Namespace) -> int:
-    from client.answer import Asked, AskError, show
-    from client.ask import ask, outcome, wanted
+    from client.answer import AskError, show
+    from client.ask import ask, outcome
+    from client.wanted import wanted
 
     console = None if arguments.json else new_console()
     try:
-        body = ask(wanted(arguments, os.environ))
+        body, answer = ask(wanted(arguments, os.environ))
     except AskError as fault:
         if arguments.json and fault.body:
             emit(fault.body)
         print(f"error: {fault}", file=sys.stderr)
         return fault.status
     if console:
-        show(console, Asked.read(body))
+        show(console, answer)
     else:
         emit(body)
-    return outcome(Asked.read(body))
+    return outcome(answer)
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from client_edge import Edge, answer, serving
 
 from app.cli import main
 from client.answer import AskError
-from client.ask import filters
+from client.wanted import filters
 
 
 @pytest.fixture
