@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,18 @@ def status(arguments: argparse.Namespace, console: Any) -> int:
         if arguments.inventory:
             typed = Path(arguments.inventory)  # or a list of hosts
             command += ["-i", str(typed.resolve()) if typed.exists() else arguments.inventory]
-        environ = {**os.environ, "ANSIBLE_CONFIG": str(project / "ansible.cfg")}
-        environ["ANSIBLE_NOCOLOR"] = "1"
-        done = _run(command, project, environ, console)
+        settings = {"ANSIBLE_CONFIG": str(project / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+        with console.status("Asking every host …") if console else nullcontext():
+            done = subprocess.run(  # noqa: S603  # our own playbook
+                command,
+                cwd=project,
+                env={**os.environ, **settings},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
         found = file.read_text("utf-8") if file.exists() else ""
     if not found:
         for line in _said(done):
@@ -62,27 +72,6 @@ def status(arguments: argparse.Namespace, console: Any) -> int:
     else:
         show(console, json.loads(found))
     return done.returncode
-
-
-def _run(
-    command: Sequence[str], project: Path, environ: dict[str, str], console: Any
-) -> subprocess.CompletedProcess[str]:
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603  # our own playbook
-            command,
-            cwd=project,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-
-    if console is None or not console.is_terminal:
-        return run()
-    with console.status("Asking every host …"):
-        return run()
 
 
 def _said(done: subprocess.CompletedProcess[str]) -> list[str]:
