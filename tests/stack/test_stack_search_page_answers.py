@@ -76,6 +76,13 @@ def test_a_partial_answer_says_which_part_is_missing(page: Page):
     expect(page.locator("#notice")).to_be_empty()
 
 
+def test_a_field_may_have_the_name_of_what_every_object_has(page: Page):
+    filterable(page, {"name": "constructor", "type": "number", "values": [], "min": 1, "max": 2})
+    page.reload()
+    expect(page.locator("#filters legend")).to_have_text(["constructor"])
+    expect(page.get_by_label("from")).to_have_value("")
+
+
 def test_filters_are_offered_asked_and_linked(page: Page):
     filterable(page, *FIELDS)
     asked = answering(page, (200, found([result()])), (200, found([])))

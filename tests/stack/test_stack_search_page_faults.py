@@ -19,8 +19,10 @@ GOOD = (200, found([result()]))
         (problem(400, "too_long", "a question has more"), "A question has more.", None),
         ((502, "<html>Bad Gateway</html>"), "starting, or being restarted", "Ask again"),
         ((200, "<html>Welcome to the hotel</html>"), "starting, or being restarted", "Ask again"),
+        ((200, {"hotel": "Welcome"}), "starting, or being restarted", "Ask again"),
+        ((200, {"queries": []}), "starting, or being restarted", "Ask again"),
     ],
-    ids=["429", "503", "502", "504", "500", "400", "not ours", "a portal"],
+    ids=["429", "503", "502", "504", "500", "400", "not ours", "a portal", "odd", "nothing"],
 )  # fmt: skip
 def test_a_fault_is_said_in_words(page: Page, told, words, button):
     answering(page, GOOD, told)
@@ -31,6 +33,7 @@ def test_a_fault_is_said_in_words(page: Page, told, words, button):
     expect(notice).to_contain_text(words)
     expect(page.locator("#results li")).to_have_count(0)  # those were of another question
     expect(page.locator("#facts")).to_be_hidden()
+    expect(page.locator("body")).not_to_have_attribute("aria-busy", "true")
     expect(notice.get_by_role("button")).to_have_text([button] if button else [])
     if len(told) > 2 and button:
         expect(notice).to_contain_text("Request r-4711")
@@ -53,6 +56,15 @@ def test_who_types_on_is_not_kept_waiting(page: Page):
     page.fill("#question", "ab")
     expect(page.locator("#status")).to_have_text("1 result")
     assert len(asked) == 2
+
+
+def test_who_is_told_to_wait_for_ages_does_not_ask_at_once(page: Page):
+    """A timer of more than 24 days would begin at once."""
+    asked = answering(page, problem(503, "encoder_unavailable", Retry_After="99999999"), GOOD)
+    page.fill("#question", "a")
+    expect(page.locator("#notice")).to_contain_text("asked again in 86400 seconds")
+    page.wait_for_timeout(300)
+    assert len(asked) == 1
 
 
 def test_a_fleet_that_stays_away_is_left_alone_in_the_end(page: Page):
@@ -113,6 +125,34 @@ def test_a_key_is_asked_for_sent_and_kept_in_the_tab_alone(page: Page):
     expect(page.locator("#status")).to_have_text("1 result")
     page.click("text=Forget the API key")
     expect(page.locator("#notice")).to_contain_text("wants an API key")
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_a_browser_that_keeps_nothing_keeps_the_key_in_the_page(page: Page):
+    page.add_init_script(
+        "Object.defineProperty(window, 'sessionStorage', {get() { throw new Error('blocked'); }})"
+    )
+
+    def judged(request):
+        return GOOD if request.headers.get("x-api-key") == "right" else problem(401, "missing_key")
+
+    answering(page, judged)
+    page.reload()
+    page.fill("#question", "vaccines")
+    page.fill("#key-text", "right")
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_have_text("1 result")
+    page.click("text=Forget the API key")
+    expect(page.locator("#notice")).to_contain_text("wants an API key")
+
+
+def test_a_key_that_is_refused_can_be_forgotten(page: Page):
+    """There is no answer then, and none of its facts."""
+    answering(page, problem(403, "unknown_key"))
+    page.fill("#question", "vaccines")
+    page.fill("#key-text", "wrong")
+    page.keyboard.press("Enter")
+    page.click("text=Forget the API key")
     assert page.evaluate("sessionStorage.length") == 0
 
 

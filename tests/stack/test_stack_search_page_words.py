@@ -35,6 +35,24 @@ def test_words_that_a_text_shares_are_marked(page: Page, text, question, found):
     assert marks(page, text, question) == found
 
 
+def test_long_texts_are_marked_in_no_time(page: Page):
+    """As long as both may be, of words that are all different and much alike."""
+    question = " ".join(f"word{chr(97 + n % 26)}{chr(97 + n // 26)}s" for n in range(570))
+    text = " ".join(
+        f"words{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{'s' * 9}" for n in range(4000)
+    )
+    milliseconds = page.evaluate(
+        """async ([text, question]) => {
+            const { marked } = await import('/page/words.js');
+            const begun = performance.now();
+            marked(text, question);
+            return performance.now() - begun;
+        }""",
+        [text, question],
+    )
+    assert milliseconds < 2000  # it was minutes
+
+
 @pytest.mark.parametrize(
     ("given", "link"),
     [

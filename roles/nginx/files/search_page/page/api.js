@@ -1,5 +1,8 @@
 // Calls of the fleet, and what it answers when it cannot.
 
+// Timers of browsers end at 24 days, and then begin at once.
+const LONGEST_SECONDS = 86400;
+
 /** An answer that is none. Of no connection, `status` is 0. */
 export class Problem extends Error {
   /**
@@ -41,8 +44,9 @@ export async function call(path, { body, key, signal } = {}) {
   const answer = parsed(text);
   if (response.ok && answer) return answer;
   const seconds = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+  const retryAfter = seconds >= 0 ? Math.min(seconds, LONGEST_SECONDS) : null;
   // A server in between may answer in HTML.
-  throw new Problem({ ...answer, status: response.ok ? 502 : response.status }, seconds >= 0 ? seconds : null, id);
+  throw new Problem({ ...answer, status: response.ok ? 502 : response.status }, retryAfter, id);
 }
 
 function parsed(text) {

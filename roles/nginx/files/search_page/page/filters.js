@@ -34,7 +34,7 @@ export function showFilters(place, fields, filter, chosen) {
     place.querySelector("summary").focus(); // the button that had the focus is gone
   });
   const shown = fields.map((field) =>
-    (field.type === "number" ? range : choices)(field, filter[field.name], (condition) => change(field.name, condition)),
+    (field.type === "number" ? range : choices)(field, own(filter, field.name), (condition) => change(field.name, condition)),
   );
   form.replaceChildren(...shown, clear);
   place.hidden = !fields.length;
@@ -74,5 +74,8 @@ function range({ name, min, max }, condition, change) {
   });
   return element("fieldset", { class: "range" }, element("legend", {}, name), ...boxes);
 }
+
+// Not what every object has: a field may be called "constructor".
+const own = (filter, name) => (Object.hasOwn(filter, name) ? filter[name] : undefined);
 
 const listed = (condition) => (condition === undefined ? [] : Array.isArray(condition) ? [...condition] : [condition]);

@@ -36,7 +36,7 @@ function ask(delay = 0) {
 
 function begin(delay) {
   const asked = state;
-  latest.run(delay, (signal) => search(asked, signal), (found) => showAnswer(asked, found), showFailure);
+  latest.run(delay, (signal) => search(asked, signal), (found) => shown(asked, found), showFailure);
 }
 
 async function search(asked, signal) {
@@ -44,6 +44,16 @@ async function search(asked, signal) {
   const begun = performance.now();
   const answer = await call("v1/search", { body: toBody(asked), key: key(), signal });
   return { answer, seconds: (performance.now() - begun) / 1000 };
+}
+
+/** What is no answer of a fleet, though it looks like one, is a fault like others. */
+function shown(asked, found) {
+  try {
+    showAnswer(asked, found);
+  } catch (error) {
+    console.error(error);
+    showFailure(new Problem({ status: 502 }));
+  }
 }
 
 function showAnswer(asked, { answer, seconds }) {

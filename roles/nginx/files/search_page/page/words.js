@@ -4,6 +4,7 @@
 const SEGMENTER = new Intl.Segmenter(undefined, { granularity: "word" });
 // Two words are alike that have so many trigrams in common, and such a share of all: "vaccnies", "codes", not "word"
 // for "work".
+const NUMBER = /\p{N}/u; // X1000 is no mistyped X2000
 const MIN_SHARED = 3;
 const MIN_SHARE = 0.5;
 // English words that nearly every question has. They are marked only where a question has no others.
@@ -37,10 +38,11 @@ export function marked(text, question) {
   const all = words(question).map(({ word }) => word);
   const telling = all.filter((word) => !COMMON.has(word));
   const wanted = new Set(telling.length ? telling : all);
+  const isAlike = likeness(wanted);
   const pieces = [];
   let at = 0;
   for (const { word, start, end } of words(text)) {
-    const shared = wanted.has(word) ? "same" : [...wanted].some((asked) => alike(asked, word)) ? "alike" : "";
+    const shared = wanted.has(word) ? "same" : isAlike(word) ? "alike" : "";
     if (!shared) continue;
     if (start > at) pieces.push({ text: text.slice(at, start), shared: "" });
     pieces.push({ text: text.slice(start, end), shared });
@@ -50,11 +52,39 @@ export function marked(text, question) {
   return pieces;
 }
 
-function alike(one, other) {
-  if (/\p{N}/u.test(one + other)) return false; // X1000 is no mistyped X2000
-  const [ours, theirs] = [trigrams(one), trigrams(other)];
-  const shared = [...ours].filter((trigram) => theirs.has(trigram)).length;
-  return shared >= MIN_SHARED && 2 * shared >= MIN_SHARE * (ours.size + theirs.size);
+/**
+ * Whether a word is like one of those wanted. Only those with a common trigram are compared, and each word once: both
+ * texts may be long.
+ * @param {Set<string>} wanted
+ * @returns {(word: string) => boolean}
+ */
+function likeness(wanted) {
+  const sizes = new Map();
+  const having = new Map();
+  for (const asked of wanted) {
+    if (NUMBER.test(asked)) continue;
+    const own = trigrams(asked);
+    sizes.set(asked, own.size);
+    for (const trigram of own) {
+      if (!having.has(trigram)) having.set(trigram, []);
+      having.get(trigram).push(asked);
+    }
+  }
+  const known = new Map();
+  return (word) => {
+    if (!known.has(word)) known.set(word, !NUMBER.test(word) && compared(trigrams(word), having, sizes));
+    return known.get(word);
+  };
+}
+
+function compared(own, having, sizes) {
+  const shared = new Map();
+  for (const trigram of own) {
+    for (const asked of having.get(trigram) ?? []) shared.set(asked, (shared.get(asked) ?? 0) + 1);
+  }
+  return [...shared].some(
+    ([asked, count]) => count >= MIN_SHARED && 2 * count >= MIN_SHARE * (own.size + sizes.get(asked)),
+  );
 }
 
 function trigrams(word) {
