@@ -115,7 +115,11 @@ bench-scale: .venv/complete $(DEMO) var/demo/model ## growth: CPU, fan-out, reca
 # --- checks --------------------------------------------------------------------------------------
 
 .PHONY: test
-test: .venv/complete packages lint types docs audit unit stack-test bench-guard lab-test ## every check and test but make lab-long
+test: .venv/complete packages static unit stack-test bench-guard lab-test ## every check and test but make lab-long
+
+.PHONY: static
+static: # what reads files only, two at a time
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types docs audit
 
 .PHONY: quick quick-lint quick-types quick-unit quick-ansible
 quick: .venv/complete ## while you work, in half a minute: lint of what changed, types, the fast unit and Ansible tests
