@@ -19,7 +19,6 @@ from app.generation.manifest import (
     SCHEMA,
     STORES,
     AlsoSearched,
-    Confidence,
     Manifest,
     ModelRef,
     ShardInfo,
@@ -29,12 +28,10 @@ from app.generation.manifest import (
 from app.generation.model import Model
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
 from app.generation.shard_index import ShardIndex
-from index_builder import confidence as confidences
 from index_builder import evaluate
-from index_builder.also_gain import hits_at_1
 from index_builder.base import Base
 from index_builder.canaries import answer_canaries, make_canaries
-from index_builder.choose_weight import USUAL, choose_weight
+from index_builder.choose_weight import USUAL
 from index_builder.corpus.ingest import Ingested
 from index_builder.document_rows import DocumentRows
 from index_builder.encoded import encoded
@@ -42,8 +39,8 @@ from index_builder.filter_routing import choose_filters
 from index_builder.filterable import Filterable, Kind
 from index_builder.filtered import Filtered, filtered_canaries
 from index_builder.index_kind import check_kind, choose_kind
-from index_builder.labels import Labelled, read_labelled
 from index_builder.layout import Layout, lay_out, lay_out_on
+from index_builder.learned import Learner
 from index_builder.progress import Progress
 from index_builder.seal import Contents, existing, seal
 from index_builder.searched import Searched
@@ -144,7 +141,8 @@ def build(
         return found, False
 
     rows = DocumentRows(inputs.corpus.documents)
-    questions = _labelled(inputs, settings, rows, progress)
+    weight = settings.rescore_weight
+    learner = Learner.read(inputs.labelled, rows, progress, words=weight != 0)
     filterable = None
     if settings.filterable:
         filterable = Filterable.read(settings.filterable, rows.metadata())
@@ -159,7 +157,6 @@ def build(
 
     with files.sealing(out) as unfinished:
         (unfinished / "routing").mkdir()
-        weight = settings.rescore_weight
         words = None
         if weight != 0:
             words = Words(unfinished, texts.documents, USUAL if weight is None else weight)
@@ -207,16 +204,13 @@ def build(
         own = words.of_shards([info.documents for info in shards], named=named) if words else []
         shards = tuple(_weighed(unfinished, info) for info in shards)
         searched = Searched(layout, router, indexes, own, rescorer)
-        asked = _asked(inputs, questions)
-        if rescorer is not None and weight is None and questions:
-            progress.say("measuring how much words should count")
-            chosen = choose_weight(searched, rescorer, questions, asked)
-            rescorer = replace(rescorer, rescoring=chosen)
-            searched = replace(searched, rescorer=rescorer)
-        confidence = _confidence(searched, rows, questions, asked, progress)
+        asked = learner.vectors(lambda texts: open_engine(inputs.model).encode(texts, "query"))
+        if weight is None:
+            searched = learner.weigh(searched, asked)
+        confidence = learner.confidence(searched, asked)
         also = None
         if settings.also_search:
-            gain = hits_at_1(questions, asked, vectors, texts, rows, rescorer)
+            gain = learner.gain(searched, asked, vectors, texts)
             also = _also(settings.also_search, layout, shards, gain)
         canaries = make_canaries(rows, ask, searched)
         if also is not None:
@@ -236,7 +230,7 @@ def build(
             routing=msgspec.structs.replace(
                 routing,
                 storage=layout.storage,
-                rescoring=rescorer.rescoring if rescorer else None,
+                rescoring=searched.rescorer.rescoring if searched.rescorer else None,
                 confidence=confidence,
                 filters=filters,
                 also=also,
@@ -262,27 +256,6 @@ def _left(inputs: Inputs, left: Left) -> Inputs:
     return replace(inputs, corpus=left.corpus, labels=labels, vectors=vectors, centres=centres)
 
 
-def _labelled(
-    inputs: Inputs, settings: Settings, rows: DocumentRows, progress: Progress
-) -> list[Labelled]:
-    """The labelled questions, read before anything takes long."""
-    if inputs.labelled is None:
-        return []
-    if settings.rescore_weight == 0:
-        raise BuildError("--labels needs words: leave --rescore-weight 0 out")
-    questions, gone = read_labelled(inputs.labelled, rows)
-    if gone:
-        progress.say(f"{gone} labels name documents that the corpus lacks: left out")
-    return questions
-
-
-def _asked(inputs: Inputs, questions: list[Labelled]) -> NDArray[np.float32]:
-    """The vectors of labelled questions."""
-    if not questions:
-        return np.empty((0, 0), np.float32)
-    return open_engine(inputs.model).encode([one.question for one in questions], "query")
-
-
 def _also(
     field: Literal["answer"],
     layout: Layout,
@@ -297,20 +270,6 @@ def _also(
         for info, count in zip(shards, answers, strict=True)
     )
     return AlsoSearched(field, len(texts.owners), sum(answers), taken, gain[0], gain[1:])
-
-
-def _confidence(
-    searched: Searched,
-    rows: DocumentRows,
-    questions: list[Labelled],
-    asked: NDArray[np.float32],
-    progress: Progress,
-) -> Confidence | None:
-    if not questions or searched.rescorer is None:
-        return None
-    progress.say("fitting how sure an answer is")
-    known = confidences.examples(searched, searched.rescorer, rows, questions, asked)
-    return confidences.fit(known)
 
 
 def _layout(
