@@ -23,6 +23,9 @@ from index_builder.evaluate import chosen_row
 from index_builder.filterable import wanted_fields
 from index_builder.pipeline import Inputs, Settings, build, check_settings
 from index_builder.progress import Progress
+from index_builder.report.figures import AsRead
+from index_builder.report.measure import Known
+from index_builder.report_command import leave_report
 from index_builder.without import SHOWN, read_without
 
 
@@ -209,6 +212,8 @@ def _run(arguments: argparse.Namespace) -> int:
         inputs, settings, arguments.out, work, max(arguments.processes, 1), progress
     )
     directory = arguments.out / manifest.id
+    known = Known(AsRead.of(inputs.corpus), arguments.model, inputs.questions, arguments.base)
+    report = leave_report(directory, known, progress)
     if arguments.json:
         print(
             msgspec.json.encode(
@@ -217,6 +222,7 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     else:
         print(summary(manifest, new, directory, inputs.corpus.assumed))
+        print(f"  report     {report}")
     return 0
 
 

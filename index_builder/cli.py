@@ -1,22 +1,21 @@
-"""The command line of the builder: build, publish-model, evaluate, label, plan, demo-corpus."""
+"""The command line of the builder: build, report, publish-model, evaluate and others."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sqlite3
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.errors import AskfleetError
 from index_builder.build_command import add_build
 from index_builder.demo_command import add_demo_corpus
+from index_builder.described import described
 from index_builder.evaluate_command import add_evaluate
 from index_builder.label_command import add_label
 from index_builder.plan_command import add_plan
 from index_builder.publish.cli import add_parser as add_publish_model
+from index_builder.report_command import add_report
 
 
 def new_parser() -> argparse.ArgumentParser:
@@ -34,6 +33,7 @@ def new_parser() -> argparse.ArgumentParser:
     add_evaluate(commands)
     add_label(commands)
     add_plan(commands)
+    add_report(commands)
     add_demo_corpus(commands)
     return parser
 
@@ -58,24 +58,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {described(error)}", file=sys.stderr)
         return 1
     return code
-
-
-def described(error: Exception) -> str:
-    """An error in one line: what a person can mend, or where this program is at fault."""
-    match error:
-        case AskfleetError():
-            return str(error)
-        case OSError(filename=str() | bytes() as name, strerror=str(why)):
-            return f"{os.fsdecode(name)}: {why}"
-        case MemoryError():
-            return "not enough memory: use fewer --processes, or a machine with more"
-        case sqlite3.Error() | OSError():
-            return f"{type(error).__name__}: {error}"
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return (
-        f"unexpected {type(error).__name__} in {Path(place.filename).name}:{place.lineno}: "
-        f"{' '.join(str(error).split())} (--traceback before the command shows more)"
-    )
 
 
 def existing_file(text: str) -> Path:

@@ -7,7 +7,8 @@ from encoder_fakes import make_artefact
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from index_builder.cli import described, main
+from index_builder.cli import main
+from index_builder.described import described
 
 KINDS = st.sampled_from(
     ["IVF16,Flat", "PQ8", "PCA32,Flat", "IDMap,Flat", "HNSW", "auto", "", "\x00", "x" * 2000]

@@ -1,0 +1,1 @@
+"""The report that a build leaves beside the manifest: figures measured on what was sealed."""
