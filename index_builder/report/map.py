@@ -64,7 +64,7 @@ def projected(centroids: NDArray[np.float32]) -> NDArray[np.float64]:
         # Its threads wait for each other longer than they work.
         with threadpool_limits(1):
             flat = TSNE(
-                2, init="pca", metric="cosine", max_iter=500, random_state=SEED,
+                2, init="pca", metric="cosine", max_iter=300, random_state=SEED,
                 perplexity=min(30.0, (count - 1) / 3),
             ).fit_transform(centroids)  # fmt: skip
     low, high = flat.min(axis=0), flat.max(axis=0)

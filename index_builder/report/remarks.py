@@ -65,7 +65,7 @@ def _corpus(manifest: Manifest, figures: Figures) -> Iterator[str]:
     common = [code for code, count in texts.languages.items() if code and count > enough]
     if len(common) > 1:
         yield (
-            f"Documents seem to be in {len(common)} languages: check that the model, "
+            "Documents seem to be in several languages: check that the model, "
             f"{manifest.model.name}, knows them all."
         )
     if near is not None and near.having > MANY_ALIKE * near.asked:
