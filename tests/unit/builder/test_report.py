@@ -14,7 +14,13 @@ from report_page import ReportPage
 from small_generations import SmallGeneration, build_small, documents_of, silent, vectors_of
 
 from app.errors import GenerationError
-from app.generation.manifest import Manifest
+from app.generation.manifest import (
+    Confidence,
+    ConfidenceRow,
+    Manifest,
+    Rescoring,
+    WeightRow,
+)
 from app.generation.model import Prompt, Prompts
 from index_builder import encoded as encoding
 from index_builder import pipeline, report_command
@@ -259,6 +265,18 @@ def test_an_index_that_gives_no_vectors_back_has_a_shorter_report(
     page = page_of(built)
     assert list(page.sections) == SECTIONS
     assert "do not give vectors back" in page.sections["clusters"]
+
+
+def test_what_labels_told_is_shown(built: SmallGeneration, figures: Figures) -> None:
+    rescoring = Rescoring(0.25, 50, 20, 300, (WeightRow(0.0, 0.8), WeightRow(0.25, 0.9)))
+    table = (ConfidenceRow(0.9, 0.71, 0.8), ConfidenceRow(0.95, 0.0, 0.0))
+    sure = Confidence(300, 0.0, (1.0,) * 5, table)
+    routing = msgspec.structs.replace(built.manifest.routing, rescoring=rescoring, confidence=sure)
+    page = ReportPage(rendered(msgspec.structs.replace(built.manifest, routing=routing), figures))
+    assert page.faults == []
+    assert list(page.sections) == [*SECTIONS, "more"]
+    for told in ("0.25 (chosen)", "90.0", "of 300 labelled questions", "from 300 labels", "0.71"):
+        assert told in page.sections["more"]
 
 
 def test_what_is_worth_a_look_is_said(built: SmallGeneration, figures: Figures) -> None:
