@@ -37,7 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def make(directory: Path, known: Known, out: Path | None = None) -> Path:
     """Write the page of a sealed generation, and its figures beside the manifest; the page's path.
 
-    Figures that are there are taken as they are.
+    Figures that are there are taken as they are. With ``out`` the manifest gets nothing beside it.
 
     Raises: GenerationError where it is damaged, OSError where a file cannot be written.
     """
@@ -45,7 +45,8 @@ def make(directory: Path, known: Known, out: Path | None = None) -> Path:
     figures = kept(directory, manifest.id)
     if figures is None:
         figures = measure(directory, manifest, known)
-        figures.save(directory)
+        if out is None:
+            figures.save(directory)
     page = out or directory / PAGE
     replace(page, rendered(manifest, figures).encode())
     return page
