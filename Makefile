@@ -58,6 +58,7 @@ ask:
 	@echo
 	@echo
 	@echo "Search in a browser: open $(URL)/"
+	@echo "How the index was built: open $$(ls -t var/generations/*/report.html | head -n 1)"
 
 .PHONY: lab
 lab: .venv/complete ## make or mend the lab's hosts
