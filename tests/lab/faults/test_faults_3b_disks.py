@@ -35,6 +35,7 @@ def refused(failed: Play, fault: str) -> None:
     assert not any(changed.values()), failed.changes
 
 
+@pytest.mark.long
 def test_state_directory_full(fleet, tell_load):
     """Every change refuses it, on whichever host it writes there."""
     before = fleet.picture()
