@@ -43,6 +43,16 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_lines_of_prose_have_at_most_120_characters(page: Path):
+    """Tables and code are as wide as they must be."""
+    prose = re.sub(
+        r"^```.*?^```", lambda code: "\n" * code[0].count("\n"), page.read_text(), flags=re.M | re.S
+    )
+    lines = enumerate(prose.split("\n"), 1)
+    assert [n for n, line in lines if len(line) > 120 and not line.startswith(("|", "    "))] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_relative_link_resolves(page: Path) -> None:
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
