@@ -22,11 +22,16 @@ from app.generation.shard_part import Found, Hit, ShardPart
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """Answers per question, best first, how sure each is, and the mean number of shards asked."""
+    """Answers per question, best first, how sure each is, and which shards (n, shards) it asks."""
 
     hits: list[list[Hit]]
     confidence: list[float | None]
-    fan_out: float
+    asked: NDArray[np.bool_]
+
+    @property
+    def fan_out(self) -> float:
+        """The mean number of shards asked."""
+        return float(self.asked.sum(axis=1).mean())
 
     @property
     def ids(self) -> list[list[str]]:
@@ -106,7 +111,7 @@ class Replay:
             for place, offered in enumerate(found)
         ]
         hits, confidence = [one for one, _ in merged], [sure for _, sure in merged]
-        return Replayed(hits, confidence, float(asked.sum(axis=1).mean()))
+        return Replayed(hits, confidence, asked)
 
 
 def _merged(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab_plays import REPO, Play, Running
 
-from app.generation.engine import open_engine
+from app.generation.engine import Engine, open_engine
 from app.generation.routing import Probe
 from index_builder.replay import Replay
 
@@ -21,11 +21,15 @@ K = 5
 
 @dataclass(frozen=True)
 class Answer:
-    """What one question must be answered with: ids and scores, best first; text of the best."""
+    """What one question must be answered with: ids and scores, best first; text of the best.
+
+    ``shards`` are those that it asks.
+    """
 
     ids: list[str]
     scores: list[float]
     text: str
+    shards: frozenset[int]
 
 
 Right = dict[str, dict[str, Answer]]
@@ -113,12 +117,17 @@ def _build(corpus: Path, model: Path, *more: str) -> Path:
 
 
 def _answers(directory: Path, model: Path, questions: Sequence[str]) -> Answers:
-    engine, replay, auto = open_engine(model), Replay(directory), {}
-    for question in questions:  # one at a time, as the fleet is asked
-        (hits,) = replay.search(engine.encode([question]), K, "auto", [question]).hits
-        ids, scores = [hit.row.id for hit in hits], [hit.score for hit in hits]
-        auto[question] = Answer(ids, scores, hits[0].row.text)
+    engine, replay = open_engine(model), Replay(directory)
+    auto = {question: answer_to(question, replay, engine) for question in questions}
     return Answers(directory.name, model.name, replay, auto)
+
+
+def answer_to(question: str, replay: Replay, engine: Engine) -> Answer:
+    """What it must be answered with, asked by itself, as the fleet is asked."""
+    found = replay.search(engine.encode([question]), K, "auto", [question])
+    (hits,), shards = found.hits, frozenset(found.asked[0].nonzero()[0].tolist())
+    ids, scores = [hit.row.id for hit in hits], [hit.score for hit in hits]
+    return Answer(ids, scores, hits[0].row.text, shards)
 
 
 def start_update(corpora: Corpora, letter: str, *more: str) -> Running:

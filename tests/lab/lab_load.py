@@ -26,6 +26,7 @@ class Load:
         failed: what went wrong, one line a request: no answer, a status other than 200.
         wrong: answers that no single generation gives, one line each.
         partial: answers that named a shard that was missing.
+        refused: requests whose questions ask nothing but that shard.
         waits: of every request, seconds.
         served: answers per generation.
         seconds: how long it went on.
@@ -44,7 +45,8 @@ class Load:
         Args:
             right: the right answers, by generation and question.
             pause: seconds between two questions of a thread.
-            missing: a shard that answers may say they lack; by default none may.
+            missing: a shard that answers may say they lack; by default none may. A question that
+                asks it alone may be refused.
             reloads: nginx of the edges is reloaded meanwhile, which closes kept connections that
                 wait (before nginx 1.27.4). Who finds one closed asks again on another, as HTTP
                 libraries do.
@@ -62,6 +64,7 @@ class Load:
         self.failed: list[str] = []
         self.wrong: list[str] = []
         self.partial = 0
+        self.refused = 0
         self.waits: list[float] = []
         self._longest_at = 0.0
         self.served: Counter[str] = Counter()
@@ -91,7 +94,9 @@ class Load:
         return sorted(self.waits)[len(self.waits) * 99 // 100] if self.waits else 0.0
 
     def __str__(self) -> str:
-        partial = f"{self.partial} partial, " if self._missing is not None else ""
+        partial = ""
+        if self._missing is not None:
+            partial = f"{self.partial} partial, {self.refused} that ask the missing shard alone, "
         return (
             f"{self.requests} requests, {len(self.failed)} failed, {len(self.wrong)} wrong, "
             f"{partial}longest wait {self.longest:.2f} s ({self._longest_at:.0f} s after the start)"
@@ -153,6 +158,9 @@ class Load:
                 self._longest_at = start - self._start
             self.waits.append(wait)
             at = f"{start - self._start:.1f} s: {method} {target[:40]} after {wait:.2f} s"
+            if fault and self._may_be_refused(asked[:1] if method == "GET" else asked, fault):
+                self.refused += 1
+                return True
             if fault:
                 self.failed.append(f"{at}: {fault}")
                 return False
@@ -167,6 +175,13 @@ class Load:
             elif not judge(answer, right):
                 self.wrong.append(f"{at}: {asked[0]!r} by {answer['generation']}: {content!r:.400}")
         return True
+
+    def _may_be_refused(self, asked: list[str], fault: str) -> bool:
+        """Whether these questions ask nothing but the shard that is missing."""
+        return "shards_unavailable" in fault and any(
+            all(right[one].shards == {self._missing} for one in asked)
+            for right in self._right.values()
+        )
 
     def _note_partial(self, answer: dict[str, Any], at: str) -> None:
         queries = answer.get("queries", [])  # /process does not say which

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import requests
 from lab_breaks import kill_host, revive
-from lab_corpora import GENERATIONS, WORK, Answer, Right
+from lab_corpora import GENERATIONS, WORK, Answer, Right, answer_to
 from lab_hosts import GATEWAYS, HOSTS, SHARDS, health, root, run_on, snapshot
 from lab_load import Load
 from lab_plays import REPO, URL, Running, play
@@ -48,9 +48,7 @@ class Story:
         replay.withdraw(frozenset({self.id}))
         self.without: dict[str, Answer] = {}
         for question in corpora.questions:
-            (hits,) = replay.search(engine.encode([question]), 5, "auto", [question]).hits
-            ids, scores = [hit.row.id for hit in hits], [hit.score for hit in hits]
-            self.without[question] = Answer(ids, scores, hits[0].row.text)
+            self.without[question] = answer_to(question, replay, engine)
         self.same: Right = {
             self.generation: {
                 question: answer
