@@ -64,11 +64,11 @@ def status(arguments: argparse.Namespace, console: Any) -> int:
         found = file.read_text("utf-8") if file.exists() else ""
     if not found:
         for line in _said(done):
-            print(plain(line), file=sys.stderr)  # noqa: T201  # a command line prints
-        print(f"error: status.yml ended with {done.returncode}", file=sys.stderr)  # noqa: T201
+            print(plain(line), file=sys.stderr)
+        print(f"error: status.yml ended with {done.returncode}", file=sys.stderr)
         return done.returncode or 1
     if console is None:
-        print(found.rstrip())  # noqa: T201
+        print(found.rstrip())
     else:
         show(console, json.loads(found))
     return done.returncode

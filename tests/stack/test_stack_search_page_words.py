@@ -39,7 +39,7 @@ def test_long_texts_are_marked_in_no_time(page: Page):
     """As long as both may be, of words that are all different and much alike."""
     question = " ".join(f"word{chr(97 + n % 26)}{chr(97 + n // 26)}s" for n in range(570))
     text = " ".join(
-        f"words{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{'s' * 9}" for n in range(4000)
+        f"words{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{'s' * 9}" for n in range(20_000)
     )
     milliseconds = page.evaluate(
         """async ([text, question]) => {
@@ -50,7 +50,7 @@ def test_long_texts_are_marked_in_no_time(page: Page):
         }""",
         [text, question],
     )
-    assert milliseconds < 2000  # it was minutes
+    assert milliseconds < 5000  # 16 s where each word was compared with each
 
 
 @pytest.mark.parametrize(
