@@ -53,8 +53,23 @@ def new_parser() -> argparse.ArgumentParser:
         help="ask a gateway for this generation, which need not be its current one",
     )
     canary.set_defaults(run=_canary)
+    _add_preview(commands)
     _add_client(commands)
     return parser
+
+
+def _add_preview(commands: Any) -> None:
+    preview = commands.add_parser(
+        "preview",
+        help="ask a gateway the same questions of two generations",
+        description="Reads questions as a JSON list of strings from standard input, and prints a "
+        "line of JSON for each: what both generations answer. Nothing is written on this host.",
+    )
+    preview.add_argument("--url", required=True, help="base URL, e.g. http://127.0.0.1:7000")
+    preview.add_argument("--before", required=True, metavar="ID", help="what users are answered by")
+    preview.add_argument("--after", required=True, metavar="ID", help="what is to come")
+    preview.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")
+    preview.set_defaults(run=_preview)
 
 
 def _add_client(commands: Any) -> None:
@@ -129,3 +144,20 @@ def _canary(arguments: argparse.Namespace) -> str:
         withdrawn=arguments.withdrawn,
     )
     return f"{count} canaries answered as they must in {time.monotonic() - begun:.2f} s"
+
+
+def _preview(arguments: argparse.Namespace) -> int:
+    import msgspec
+
+    from app.preview import run_preview
+
+    try:
+        questions = msgspec.json.decode(sys.stdin.buffer.read(), type=list[str])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"standard input is no JSON list of questions: {error}") from error
+    asked = run_preview(
+        arguments.url, arguments.before, arguments.after, questions, arguments.timeout
+    )
+    for pair in asked:
+        sys.stdout.buffer.write(msgspec.json.encode(pair) + b"\n")
+    return 0

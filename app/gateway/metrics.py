@@ -13,6 +13,8 @@ from app.gateway.replicas import Replicas
 from app.gateway.search import SearchResult
 
 FAN_OUT = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)
+# Cosines of a question and what it finds.
+SCORES = (0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
 class GatewayMetrics:
@@ -37,6 +39,17 @@ class GatewayMetrics:
             "Questions without a match: nothing was found, or nothing sure enough.",
             registry=registry,
         )
+        self._answerless = Counter(
+            "askfleet_gateway_answerless",
+            "Questions whose first result has no answer: the corpus gives none, or an empty one.",
+            registry=registry,
+        )
+        self._score = Histogram(
+            "askfleet_gateway_score",
+            "Score of the first result of a question: the cosine of the two texts.",
+            buckets=SCORES,
+            registry=registry,
+        )
         self._partial = Counter(
             "askfleet_gateway_partial",
             "Questions answered without all shards that were asked.",
@@ -52,6 +65,10 @@ class GatewayMetrics:
     def count(self, result: SearchResult, min_confidence: float) -> None:
         """The questions of one search, whose answers must be so sure."""
         self._unanswered.inc(sum(q.match(min_confidence) is None for q in result.queries))
+        for query in result.queries:
+            if query.hits:
+                self._score.observe(query.hits[0].score)
+                self._answerless.inc(not query.hits[0].answer)
         self._memory.inc(len(result.queries) - len(result.fresh))
         self._fleet.inc(len(result.fresh))
         for query in result.fresh:

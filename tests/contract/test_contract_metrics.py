@@ -261,3 +261,14 @@ def test_every_metric_of_ours_is_described(told: set[str]) -> None:
     page = expressions()["page"]
     ours = {re.sub(r"_(bucket|count|sum)$", "", name) for name in told if "process_" not in name}
     assert {name for name in ours if f"`{name}`" not in page} == set()
+
+
+def test_what_is_found_is_counted_by_score_and_without_an_answer(fleet: LocalFleet) -> None:
+    for _ in range(2):  # from memory, too
+        assert fleet.gateway.get("/v1/search?q=a").status_code == 200
+    assert fleet.gateway.get("/v1/search?q=b", headers={"Askfleet-Canary": "1"}).status_code == 200
+    scraped = Scraped.of(fleet.gateway)
+    assert scraped.value("askfleet_gateway_score_count") == 2
+    first = json.loads(fleet.gateway.get("/v1/search?q=a").data)["queries"][0]["results"][0]
+    least = 0 if first["answer"] else 2
+    assert scraped.value("askfleet_gateway_answerless_total") == least
