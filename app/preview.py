@@ -9,50 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgspec
 import requests
 
 from app.wire import CANARY_HEADER, GENERATION_HEADER
-
-K = 10
-# Results whose text a report shows, and how many characters of it; of the others, id and score.
-SHOWN, CHARACTERS = 5, 300
-
-
-class Found(msgspec.Struct, omit_defaults=True):
-    """A result. ``text``, ``answer`` and ``metadata`` only of the first ``SHOWN``, cut."""
-
-    id: str
-    score: float
-    text: str = ""
-    answer: str | None = None
-    metadata: dict[str, Any] | None = None
-
-
-class Side(msgspec.Struct, omit_defaults=True):
-    """What one generation answers a question.
-
-    ``match`` is the id of the answer users would get, None where none is sure enough; ``ms`` is the
-    time that the caller waited; ``error`` is "STATUS CODE" where there was no answer.
-    """
-
-    results: list[Found] = []
-    match: str | None = None
-    confidence: float | None = None
-    partial: bool = False
-    shards_asked: list[int] = []
-    ms: float = 0.0
-    error: str = ""
-
-
-class Pair(msgspec.Struct):
-    """A question, and both answers."""
-
-    question: str
-    before: Side
-    after: Side
+from app.wire.preview import CHARACTERS, SHOWN, Found, K, Pair, Side
 
 
 class _Query(msgspec.Struct):

@@ -88,7 +88,7 @@ def read_labelled(queries: Path, qrels: Path) -> Labelled:
     texts = read_questions(queries)
     relevant: dict[str, set[str]] = {}
     lines: dict[str, int] = {}
-    for line, query, document in _labels(qrels):
+    for line, query, document in read_labels(qrels):
         if query not in texts:
             raise CorpusError(f"{qrels}:{line}: {queries} has no record with the id {query!r}")
         relevant.setdefault(query, set()).add(document)
@@ -101,7 +101,7 @@ def read_labelled(queries: Path, qrels: Path) -> Labelled:
     )
 
 
-def _labels(path: Path) -> list[tuple[int, str, str]]:
+def read_labels(path: Path) -> list[tuple[int, str, str]]:
     """(line, query id, corpus id) of every label with a grade above 0."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -127,12 +127,14 @@ def _labels(path: Path) -> list[tuple[int, str, str]]:
 
 def quality(ranked: Sequence[Sequence[str]], relevant: Sequence[frozenset[str]]) -> Quality:
     """Measure rankings (ids, best first) against binary labels."""
-    hit = recall = ndcg = 0.0
-    for ids, right in zip(ranked, relevant, strict=True):
-        gains = [document in right for document in ids[:K]]
-        hit += bool(gains and gains[0])
-        recall += sum(gains) / min(len(right), K)
-        ideal = sum(1 / math.log2(place + 2) for place in range(min(len(right), K)))
-        ndcg += sum(gain / math.log2(place + 2) for place, gain in enumerate(gains)) / ideal
-    count = len(relevant)
-    return Quality(hit / count, recall / count, ndcg / count)
+    measured = [gained(ids, right) for ids, right in zip(ranked, relevant, strict=True)]
+    hit, recall, ndcg = (sum(column) / len(measured) for column in zip(*measured, strict=True))
+    return Quality(hit, recall, ndcg)
+
+
+def gained(ids: Sequence[str], right: frozenset[str]) -> tuple[float, float, float]:
+    """Hit@1, recall@10 and nDCG@10 of one ranking, each 0 to 1; ``right`` is not empty."""
+    gains = [document in right for document in ids[:K]]
+    ideal = sum(1 / math.log2(place + 2) for place in range(min(len(right), K)))
+    ndcg = sum(gain / math.log2(place + 2) for place, gain in enumerate(gains)) / ideal
+    return float(bool(gains and gains[0])), sum(gains) / min(len(right), K), ndcg

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from app.generation.manifest import Manifest, ShardInfo, shard_dir
 from index_builder.evaluate import chosen_row
 from index_builder.report import charts
+from index_builder.report.environment import new_environment
 from index_builder.report.figures import SCORE_STEP, Base, Figures, Scores
 from index_builder.report.languages import NAMES
 from index_builder.report.remarks import remarks
 
-# Characters that turn the direction of what follows them.
-TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 # Colours that are told apart; more shards go round the circle by the golden angle.
 HUES = (255, 50, 150, 345, 95, 300, 200, 25)
 # Languages that have a row of their own: so many, and of so large a part of the texts. What is
@@ -46,14 +42,7 @@ class Compared(NamedTuple):
 
 def rendered(manifest: Manifest, figures: Figures) -> str:
     """The page; the same for the same figures."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_clean,
-    )
+    environment = new_environment(Path(__file__).parent)
     environment.filters |= {"megabytes": megabytes, "hue": hue, "language": _language}
     shards = list(_shards(manifest, figures))
     return environment.get_template("page.html.j2").render(
@@ -86,19 +75,6 @@ def megabytes(size: float) -> str:
 def hue(shard: int) -> int:
     """The colour of a shard, in degrees."""
     return HUES[shard] if shard < len(HUES) else round(shard * 137.508) % 360
-
-
-def _clean(value: object) -> object:
-    """Texts without what HTML forbids or what would turn the text around them."""
-    if type(value) is not str:  # markup of the templates' own
-        return value
-    return "".join(map(_mark, value))
-
-
-def _mark(mark: str) -> str:
-    if mark in "\t\n\r":
-        return " "
-    return "\ufffd" if mark in TURNING or unicodedata.category(mark) in ("Cc", "Cs") else mark
 
 
 def _language(code: str) -> str:

@@ -15,7 +15,8 @@ from small_generations import TEXTS, SmallGeneration, build_small
 from werkzeug.serving import make_server
 
 from app import cli
-from app.preview import CHARACTERS, SHOWN, Found, K, Pair, run_preview
+from app.preview import run_preview
+from app.wire.preview import CHARACTERS, SHOWN, Found, K, Pair
 
 NOWHERE = "20260101T000000Z-00000000"
 

@@ -1,0 +1,1 @@
+"""What another generation changes for users, from the same questions asked of both."""

@@ -1,0 +1,67 @@
+"""Whether a preview may go on: the gates that failed, and the questions that weigh most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from index_builder.preview.figures import Change, Figures
+from index_builder.preview.wanted import Gates, Wanted
+
+NAMED = 5
+"""Questions that are named beside a gate that failed."""
+_LENGTH = 120
+
+
+def faults(figures: Figures, wanted: Wanted) -> list[str]:
+    """Why the change must not go on, a sentence for each gate; empty where it may."""
+    return list(_faults(figures, wanted.gates, wanted.relevant))
+
+
+def _faults(
+    figures: Figures, gates: Gates, relevant: Mapping[str, frozenset[str]]
+) -> Iterator[str]:
+    if figures.questions and not figures.compared:
+        what = {**figures.errors[0], **figures.errors[1]}
+        yield f"no question was answered by both generations: {_kinds(what)}"
+        return
+    changes = figures.most_changed
+    if gates.max_changed is not None and figures.changed > gates.max_changed:
+        yield (
+            f"the first answer changed for {figures.changed:.2%} of the questions, more than "
+            f"askfleet_preview_max_changed {gates.max_changed:.2%}"
+            f"{_named(change for change in changes if change.changed)}"
+        )
+    if gates.min_overlap is not None and figures.overlap < gates.min_overlap:
+        yield (
+            f"of ten answers {figures.overlap:.2%} are the same, fewer than "
+            f"askfleet_preview_min_overlap {gates.min_overlap:.2%}{_named(changes)}"
+        )
+    if gates.max_hit_loss is not None and figures.labelled is not None:
+        hit = figures.labelled.measures[0]
+        if hit.before - hit.after > gates.max_hit_loss:
+            yield (
+                f"hit@1 goes from {hit.before:.4f} to {hit.after:.4f} on "
+                f"{figures.labelled.questions:,} labelled questions, a loss above "
+                f"askfleet_preview_max_hit_loss "
+                f"{gates.max_hit_loss:g}{_named(one for one in changes if _lost(one, relevant))}"
+            )
+
+
+def _lost(change: Change, relevant: Mapping[str, frozenset[str]]) -> bool:
+    """Whether the first result was right, and is no longer."""
+    right = relevant.get(change.pair.question, frozenset())
+    before, after = (
+        any(found.id in right for found in side.results[:1])
+        for side in (change.pair.before, change.pair.after)
+    )
+    return before and not after
+
+
+def _named(changes: Iterable[Change]) -> str:
+    texts = [change.pair.question for change, _ in zip(changes, range(NAMED), strict=False)]
+    shown = [text if len(text) <= _LENGTH else text[: _LENGTH - 1] + "…" for text in texts]
+    return f"; most of all: {', '.join(map(repr, shown))}" if shown else ""
+
+
+def _kinds(errors: dict[str, int]) -> str:
+    return ", ".join(f"{kind} ({count:,})" for kind, count in errors.items())
