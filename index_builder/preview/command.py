@@ -59,7 +59,7 @@ def judged(wanted: Wanted, pairs: Sequence[Pair], names: Sequence[str], reports:
 def _lines(figures: Figures) -> Iterator[str]:
     yield (
         f"Preview of {figures.after} against {figures.before}: {figures.questions:,} questions, "
-        f"{figures.changed:.1%} with another first answer; of ten answers {figures.overlap:.1%} "
+        f"{100 * figures.changed:.1f} % with another first answer; of ten answers {100 * figures.overlap:.1f} % "
         f"stay; rank-biased overlap {figures.rbo:.3f}"
     )
     yield (
@@ -85,4 +85,4 @@ def _lines(figures: Figures) -> Iterator[str]:
 
 
 def _shares(both: Both) -> str:
-    return f"{both.before:.1%} -> {both.after:.1%}"
+    return f"{100 * both.before:.1f} % -> {100 * both.after:.1f} %"

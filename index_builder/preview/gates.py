@@ -27,14 +27,14 @@ def _faults(
     changes = figures.most_changed
     if gates.max_changed is not None and figures.changed > gates.max_changed:
         yield (
-            f"the first answer changed for {figures.changed:.2%} of the questions, more than "
-            f"askfleet_preview_max_changed {gates.max_changed:.2%}"
+            f"the first answer changed for {100 * figures.changed:.2f} % of the questions, more than "
+            f"askfleet_preview_max_changed {100 * gates.max_changed:.2f} %"
             f"{_named(change for change in changes if change.changed)}"
         )
     if gates.min_overlap is not None and figures.overlap < gates.min_overlap:
         yield (
-            f"of ten answers {figures.overlap:.2%} are the same, fewer than "
-            f"askfleet_preview_min_overlap {gates.min_overlap:.2%}{_named(changes)}"
+            f"of ten answers {100 * figures.overlap:.2f} % are the same, fewer than "
+            f"askfleet_preview_min_overlap {100 * gates.min_overlap:.2f} %{_named(changes)}"
         )
     if gates.max_hit_loss is not None and figures.labelled is not None:
         hit = figures.labelled.measures[0]

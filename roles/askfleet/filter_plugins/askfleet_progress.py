@@ -17,6 +17,7 @@ STEPS = {
     "encoder": (("encoders",), "", "activation_switched_encoder", "activating encoder"),
     "shard": (("shards",), "", "activation_switched_shard", "activating shard"),
     "confirm": (("encoders", "shards"), "activation_confirm", "", "confirming what it serves"),
+    "preview": (("gateways",), "activation_preview", "activation_previewed", "a preview"),
     "gateway": (("gateways",), "", "activation_switched_gateway", "activating gateway"),
 }
 

@@ -27,8 +27,8 @@ def judge(out: Path, gates: Gates, pairs: list[Pair] = PAIRS) -> Judged:
 @pytest.mark.parametrize(
     ("gates", "figure", "named"),
     [
-        (Gates(max_changed=0.66), "66.67% of the questions", "swapped"),
-        (Gates(min_overlap=0.67), "66.67% are the same", "script"),
+        (Gates(max_changed=0.66), "66.67 % of the questions", "swapped"),
+        (Gates(min_overlap=0.67), "66.67 % are the same", "script"),
         (Gates(max_hit_loss=0.49), "from 1.0000 to 0.5000 on 2 labelled", "swapped"),
     ],
 )
@@ -66,7 +66,7 @@ def test_the_report_is_whole_and_for_its_owner_alone(tmp_path: Path) -> None:
     assert "A gate failed" in page
     kept = json.loads((found.report.parent / FIGURES).read_bytes())
     assert kept["changed"] == pytest.approx(2 / 3)
-    assert found.lines[0].startswith("Preview of B against A: 3 questions, 66.7%")
+    assert found.lines[0].startswith("Preview of B against A: 3 questions, 66.7 %")
     assert found.lines[-1] == f"Report: {found.report}"
 
 

@@ -1,0 +1,186 @@
+"""Ansible action: ask a gateway real questions of two generations, and judge what changes."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from ansible.plugins.action import ActionBase
+
+from app.errors import AskfleetError
+from app.wire.preview import Pair
+from index_builder.preview.command import Judged, judged
+from index_builder.preview.wanted import Wanted
+from index_builder.progress import Progress
+
+DOCUMENTATION = r"""
+module: askfleet_preview
+short_description: Ask a gateway real questions of two generations, and judge what changes
+description:
+  - Runs C(askfleet preview) on the gateway's host, with the questions on its standard input. They
+    are no arguments of a module, so the host writes them nowhere, its journal included.
+  - Figures, verdict and report are made on the controller. A gate that fails, fails the task.
+  - Without O(argv) it reads its inputs alone, so that mistakes in them are found before a host is
+    touched.
+options:
+  argv:
+    description: The command, with its options.
+    type: list
+    elements: str
+    default: []
+  questions:
+    description: Files with questions, read in order.
+    type: list
+    elements: path
+    required: true
+  qrels:
+    description: A file that says which documents answer which question; empty for none.
+    type: str
+    default: ""
+  fields:
+    description: Metadata fields by whose values the figures are shown, too.
+    type: list
+    elements: str
+    default: []
+  limit:
+    description: How many questions are asked at most; of more, a sample.
+    type: int
+    default: 5000
+  names:
+    description: The two generations, that of before first.
+    type: list
+    elements: str
+    default: []
+  gates:
+    description: The figures that fail the task, by name; null or empty reports only.
+    type: dict
+    default: {}
+  report_dir:
+    description: The directory of the reports; each is a directory in it.
+    type: path
+    required: true
+author: askfleet
+"""
+
+EXAMPLES = r"""
+- name: Preview
+  askfleet_preview:
+    argv: [askfleet, preview, "--url=http://127.0.0.1:7000", --before=A, --after=B]
+    names: [A, B]
+    questions: [questions.jsonl]
+    report_dir: var/previews
+"""
+
+RETURN = r"""
+told:
+  description: The figures, as lines for people.
+  type: list
+  elements: str
+  returned: success, and where a gate failed
+report:
+  description: The report, an HTML file.
+  type: str
+  returned: as told
+"""
+
+# Questions of one call: their answers are about 2 MB, and progress is shown after each.
+CALL = 200
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
+    """What Ansible loads."""
+
+    _supports_check_mode = False
+    _requires_connection = True
+
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ask, and judge; the result has its lines and the report."""
+        super().run(tmp, task_vars)
+        _, given = self.validate_argument_spec(
+            {
+                "argv": {"type": "list", "elements": "str", "default": []},
+                "questions": {"type": "list", "elements": "path", "required": True},
+                "qrels": {"type": "str", "default": ""},
+                "fields": {"type": "list", "elements": "str", "default": []},
+                "limit": {"type": "int", "default": 5000},
+                "names": {"type": "list", "elements": "str", "default": []},
+                "gates": {"type": "dict", "default": {}},
+                "report_dir": {"type": "path", "required": True},
+            }
+        )
+        try:
+            wanted = Wanted.read(
+                [Path(one) for one in given["questions"]],
+                Path(given["qrels"]) if given["qrels"] else None,
+                given["limit"],
+                _plain(given["fields"]),
+                given["gates"],
+            )
+            for line in wanted.remarks:
+                self._show(line)
+            if not given["argv"]:
+                return {"changed": False, "questions": len(wanted.texts)}
+            pairs = list(self._ask(given["argv"], wanted.texts))
+            found = judged(wanted, pairs, _plain(given["names"]), Path(given["report_dir"]))
+            for line in found.lines:
+                self._show(f"  {line}")
+        except AskfleetError as error:
+            return {"failed": True, "msg": str(error)}
+        return _result(found)
+
+    def _ask(self, argv: Sequence[str], questions: Sequence[str]) -> Iterator[Pair]:
+        """Both answers of each question; the connection that broke is told as Ansible does."""
+        command = shlex.join(argv)
+        with Progress(_Lines(self)).bar("preview", len(questions), "questions") as bar:  # type: ignore[arg-type]
+            for place in range(0, len(questions), CALL):
+                some = questions[place : place + CALL]
+                done = self._low_level_execute_command(
+                    command, sudoable=True, in_data=msgspec.json.encode(some)
+                )
+                if done["rc"] != 0:
+                    told = (done["stderr"] or done["stdout"]).strip()
+                    raise AskfleetError(f"{argv[0]} ended with status {done['rc']}: {told}")
+                lines = done["stdout"].splitlines()
+                yield from (msgspec.json.decode(line, type=Pair) for line in lines if line)
+                bar.update(len(some))
+
+    def _show(self, line: str) -> None:
+        """Display a line; Ctrl-C waits until it is out, see askfleet_build."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._display.display(line)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Lines:
+    """A stream whose lines Ansible displays."""
+
+    def __init__(self, action: ActionModule) -> None:
+        self._action = action
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            self._action._show(f"  {text.rstrip()}")
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def isatty(self) -> bool:
+        return False
+
+
+def _plain(texts: Sequence[str]) -> list[str]:
+    """Texts without Ansible's tags, which only its own serializers take."""
+    return [str.__str__(text) for text in texts]
+
+
+def _result(found: Judged) -> dict[str, Any]:
+    told = {"changed": False, "told": found.lines, "report": str(found.report)}
+    if found.faults:
+        told |= {"failed": True, "msg": "; ".join(found.faults)}
+    return told
