@@ -57,10 +57,11 @@ def judged(wanted: Wanted, pairs: Sequence[Pair], names: Sequence[str], reports:
 
 
 def _lines(figures: Figures) -> Iterator[str]:
+    changed, stays = 100 * figures.changed, 100 * figures.overlap
     yield (
         f"Preview of {figures.after} against {figures.before}: {figures.questions:,} questions, "
-        f"{100 * figures.changed:.1f} % with another first answer; of ten answers {100 * figures.overlap:.1f} % "
-        f"stay; rank-biased overlap {figures.rbo:.3f}"
+        f"{changed:.1f} % with another first answer; of ten answers {stays:.1f} % stay; "
+        f"rank-biased overlap {figures.rbo:.3f}"
     )
     yield (
         f"without an answer {_shares(figures.unanswered)} ({figures.newly_unanswered:,} lose it, "

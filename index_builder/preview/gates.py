@@ -27,8 +27,8 @@ def _faults(
     changes = figures.most_changed
     if gates.max_changed is not None and figures.changed > gates.max_changed:
         yield (
-            f"the first answer changed for {100 * figures.changed:.2f} % of the questions, more than "
-            f"askfleet_preview_max_changed {100 * gates.max_changed:.2f} %"
+            f"the first answer changed for {100 * figures.changed:.2f} % of the questions, more "
+            f"than askfleet_preview_max_changed {100 * gates.max_changed:.2f} %"
             f"{_named(change for change in changes if change.changed)}"
         )
     if gates.min_overlap is not None and figures.overlap < gates.min_overlap:

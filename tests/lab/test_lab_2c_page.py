@@ -3,8 +3,8 @@
 import pytest
 import requests
 from browser import chromium, opened, photograph
-from lab_hosts import run_on
 from lab_plays import URL
+from lab_privacy import expect_kept_nowhere
 from playwright.sync_api import expect
 
 QUESTION = "what is the Quetzalcoatlus in one word"
@@ -26,7 +26,4 @@ def test_a_question_is_answered_as_the_fleet_answers_it(scheme):
 def test_no_host_keeps_the_question():
     """Not in a log, nor in the journal: a question is in the body, and in the link behind the #."""
     assert requests.get(f"{URL}/", timeout=10).headers["content-security-policy"]
-    word = QUESTION.split()[3]
-    for host in ("edge-1", "gateway-1", "gateway-2", "encoder-1", "shard-a"):
-        found = f"grep -rIl {word} /var/log /srv/askfleet /run || true; journalctl | grep -c {word}"
-        assert run_on(host, "sh", "-c", f"{found} || true").split() == ["0"], host
+    expect_kept_nowhere(QUESTION.split()[3])
