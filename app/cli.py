@@ -54,6 +54,7 @@ def new_parser() -> argparse.ArgumentParser:
     )
     canary.set_defaults(run=_canary)
     _add_preview(commands)
+    _add_recorded(commands)
     _add_client(commands)
     return parser
 
@@ -70,6 +71,18 @@ def _add_preview(commands: Any) -> None:
     preview.add_argument("--after", required=True, metavar="ID", help="what is to come")
     preview.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")
     preview.set_defaults(run=_preview)
+
+
+def _add_recorded(commands: Any) -> None:
+    recorded = commands.add_parser(
+        "recorded",
+        help="what users asked a gateway, where it records that",
+        description="Prints the samples that a gateway on this host keeps, as JSON: of all "
+        "questions, and of those without a match.",
+    )
+    recorded.add_argument("--url", required=True, help="base URL, e.g. http://127.0.0.1:7000")
+    recorded.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")
+    recorded.set_defaults(run=_recorded)
 
 
 def _add_client(commands: Any) -> None:
@@ -161,3 +174,21 @@ def _preview(arguments: argparse.Namespace) -> int:
     for pair in asked:
         sys.stdout.buffer.write(msgspec.json.encode(pair) + b"\n")
     return 0
+
+
+def _recorded(arguments: argparse.Namespace) -> str:
+    import requests
+
+    from app.wire import RECORDED_PATH
+
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            answer = session.get(arguments.url + RECORDED_PATH, timeout=arguments.timeout)
+        except requests.RequestException as error:
+            raise ConfigError(f"{arguments.url}: no answer ({type(error).__name__})") from error
+    if answer.status_code == 404:
+        raise ConfigError(f"{arguments.url} records no questions: set askfleet_record_questions")
+    if answer.status_code != 200:
+        raise ConfigError(f"{arguments.url}: {answer.status_code} {answer.text[:200]}")
+    return answer.text

@@ -167,6 +167,7 @@ class GatewayConfig(ServiceConfig):
     one of several replicas answers a short question, in seconds. ``api_keys`` is the file of the
     keys, None where everybody may ask; ``edges`` are the addresses of the edges.
     ``min_confidence`` is how sure an answer must be to be a match, 0 to 1.
+    ``record_questions`` is how many questions of users a process keeps in memory, 0 to 10,000.
     """
 
     encoder_url: str
@@ -178,6 +179,7 @@ class GatewayConfig(ServiceConfig):
     api_keys: Path | None = None
     edges: frozenset[str] = frozenset()
     min_confidence: float = 0.0
+    record_questions: int = 0
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -215,6 +217,7 @@ class GatewayConfig(ServiceConfig):
             deadline=reader.seconds("DEADLINE_SECONDS", 5.0, 0.1, 60.0),
             api_keys=_credential(environ, "api_keys") if environ.get(PREFIX + "API_KEYS") else None,
             min_confidence=reader.number("MIN_CONFIDENCE", 0.0, 0.0, 1.0),
+            record_questions=reader.integer("RECORD_QUESTIONS", 0, 0, 10_000),
             edges=frozenset(filter(None, environ.get(PREFIX + "EDGES", "").split(","))),
             **cls._common(reader, "gateway"),  # type: ignore[arg-type]  # as above
         )

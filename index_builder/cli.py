@@ -16,6 +16,7 @@ from index_builder.label_command import add_label
 from index_builder.plan_command import add_plan
 from index_builder.publish.cli import add_parser as add_publish_model
 from index_builder.report_command import add_report
+from index_builder.unanswered_command import add_unanswered
 
 
 def new_parser() -> argparse.ArgumentParser:
@@ -34,6 +35,7 @@ def new_parser() -> argparse.ArgumentParser:
     add_label(commands)
     add_plan(commands)
     add_report(commands)
+    add_unanswered(commands)
     add_demo_corpus(commands)
     return parser
 

@@ -26,6 +26,7 @@ from app.gateway.generations import Generations
 from app.gateway.keys import ApiKeys
 from app.gateway.metrics import GatewayMetrics, Links
 from app.gateway.pools import CONNECT_SECONDS
+from app.gateway.recorded import Recorded, install
 from app.gateway.search import Backend, Searcher, SearchResult, result_json
 from app.gateway.upstream import Fleet, Upstream
 from app.gateway.withdrawn import Exchange
@@ -182,6 +183,8 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
         result = await searcher.search(wanted, call, remember=may_remember(request))
         if not request.has(_CANARY):  # nobody's question
             counts.count(result, least_of(wanted))
+            if recorded is not None:
+                recorded.note(wanted.queries, result.queries, least_of(wanted))
         return searcher, result, ((ASKED_HEADER, " ".join(call.asked)),)
 
     async def search_answer(request: Request, wanted: SearchRequest) -> Answer:
@@ -223,6 +226,10 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
         filtering = searcher.filtering
         fields = filtering.fields() if filtering else []
         return json_answer({"generation": searcher.manifest.id, "fields": fields})
+
+    recorded = Recorded(config.record_questions) if config.record_questions else None
+    if recorded is not None:
+        install(app, recorded, lifecycle)
 
     @app.get("/openapi.json")
     def openapi() -> Response:

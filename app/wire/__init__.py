@@ -26,6 +26,8 @@ DEADLINE_HEADER = "Askfleet-Deadline-Ms"
 REQUEST_ID_HEADER = "X-Request-ID"
 # Where a shard tells and hears what is withdrawn; "have" is the digest of what the caller knows.
 WITHDRAWN_PATH = "/withdrawn"
+# On a gateway, for its own host alone: a sample of what users asked.
+RECORDED_PATH = "/recorded"
 # So many characters of ids reach the logs: those of a whole batch (app/gateway/batches.py).
 MAX_REQUEST_ID = 16 * 65
 

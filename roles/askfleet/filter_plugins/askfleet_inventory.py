@@ -26,7 +26,7 @@ Finding = tuple[str, str]  # host, what is wrong there
 
 
 # The greatest value, where a service refuses more (app/config.py).
-MOST = {"askfleet_processes": 64}
+MOST = {"askfleet_processes": 64, "askfleet_record_questions": 10_000}
 
 
 def askfleet_inventory_errors(
@@ -133,8 +133,8 @@ def _types(variables: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]])
             if number < least or (most is not None and number > most):
                 told = f"{least}..{most or '…'}; the default is {spec['default']}"
                 yield f"{name}: {number} is outside {told}"
-        elif spec["type"] == "float":  # there is one, and it is a share
-            if not _is_share(value):
+        elif spec["type"] == "float":  # each is a share; some may be null
+            if not (_is_share(value) or (value is None and "default" not in spec)):
                 yield f"{name}: {value!r} is not a number from 0 to 1; write e.g. {name}: 0.6"
         elif spec["type"] == "bool":
             if str(value).lower() not in SWITCHES:
