@@ -26,4 +26,6 @@ def test_a_question_is_answered_as_the_fleet_answers_it(scheme):
 def test_no_host_keeps_the_question():
     """Not in a log, nor in the journal: a question is in the body, and in the link behind the #."""
     assert requests.get(f"{URL}/", timeout=10).headers["content-security-policy"]
+    for path in ("/v1/search", "/v1/wrong", "/process"):  # answered, unknown, refused
+        requests.get(f"{URL}{path}", params={"q": QUESTION}, timeout=10)
     expect_kept_nowhere(QUESTION.split()[3])

@@ -15,11 +15,13 @@ WORD = "Xanthoptilon"  # of no document
 
 def asked() -> Path:
     """Questions of both corpora, and one with the word."""
-    lines = [
-        json.loads(line)["text"]
-        for letter in "AB"
-        for line in (WORK / f"{letter}.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    lines = list(
+        dict.fromkeys(
+            json.loads(line)["text"]
+            for letter in "AB"
+            for line in (WORK / f"{letter}.jsonl").read_text(encoding="utf-8").splitlines()
+        )
+    )
     path = WORK / "asked.txt"
     step = len(lines) // QUESTIONS
     texts = [f"what is {WORD} and who has found it", *lines[::step]][:QUESTIONS]

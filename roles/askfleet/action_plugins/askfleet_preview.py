@@ -89,6 +89,7 @@ report:
 
 # Questions of one call: their answers are about 2 MB, and progress is shown after each.
 CALL = 200
+EVERY = 10.0  # seconds between two lines
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
@@ -135,7 +136,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     def _ask(self, argv: Sequence[str], questions: Sequence[str]) -> Iterator[Pair]:
         """Both answers of each question; the connection that broke is told as Ansible does."""
         command = shlex.join(argv)
-        with Progress(_Lines(self)).bar("preview", len(questions), "questions") as bar:  # type: ignore[arg-type]
+        progress = Progress(_Lines(self), interval=EVERY)  # type: ignore[arg-type]
+        with progress.bar("preview", len(questions), "questions") as bar:
             for place in range(0, len(questions), CALL):
                 some = questions[place : place + CALL]
                 done = self._low_level_execute_command(
