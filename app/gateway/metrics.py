@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from app.gateway.replicas import Replicas
 from app.gateway.search import SearchResult
+from app.service.metrics import BUCKETS
 
 FAN_OUT = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)
 # Cosines of a question and what it finds.
@@ -50,6 +51,12 @@ class GatewayMetrics:
             buckets=SCORES,
             registry=registry,
         )
+        self._seconds = Histogram(
+            "askfleet_gateway_search_seconds",
+            "Time of a request whose answers were not all remembered, in seconds.",
+            buckets=BUCKETS,
+            registry=registry,
+        )
         self._partial = Counter(
             "askfleet_gateway_partial",
             "Questions answered without all shards that were asked.",
@@ -71,6 +78,8 @@ class GatewayMetrics:
                 self._answerless.inc(not query.hits[0].answer)
         self._memory.inc(len(result.queries) - len(result.fresh))
         self._fleet.inc(len(result.fresh))
+        if result.fresh:
+            self._seconds.observe(result.timings["total"] / 1e3)
         for query in result.fresh:
             self._shards_asked.observe(len(query.asked))
             if query.missing:

@@ -12,7 +12,7 @@ from ansible_sources import ROOT, Run
 from tripwire import fleet_behind_a_tripwire
 
 ARGUMENTS = yaml.safe_load((ROOT / "playbooks/vars/arguments.yml").read_text())
-IMPORTED = {"finish", "withdrawn"}  # by other playbooks alone
+IMPORTED = {"finish", "ready", "withdrawn"}  # by other playbooks alone
 SECONDARY = {"lab", "lab_down", "stack"}  # no file of their own in the root
 
 

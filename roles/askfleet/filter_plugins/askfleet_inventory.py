@@ -134,7 +134,7 @@ def _types(variables: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]])
                 told = f"{least}..{most or '…'}; the default is {spec['default']}"
                 yield f"{name}: {number} is outside {told}"
         elif spec["type"] == "float":  # each is a share; some may be null
-            if not (_is_share(value) or (value is None and "default" not in spec)):
+            if not (_is_share(value) or (value is None and spec.get("default") is None)):
                 yield f"{name}: {value!r} is not a number from 0 to 1; write e.g. {name}: 0.6"
         elif spec["type"] == "bool":
             if str(value).lower() not in SWITCHES:

@@ -110,17 +110,22 @@ def health_of(service: dict[str, Any], timeout: float = 5.0) -> dict[str, Any]:
 
 
 def ready(url: str, timeout: float = 1.0, tls_dir: Path = TLS_DIR) -> bool:
-    """Whether a service takes traffic at this moment: it answers, is not drained, not stopping.
+    """Whether a service takes traffic at this moment: it answers, is not drained, not stopping."""
+    return page(f"{url}/readyz", timeout, tls_dir) is not None
+
+
+def page(url: str, timeout: float = 1.0, tls_dir: Path = TLS_DIR) -> str | None:
+    """What a service answers with 200; None where it does not.
 
     An `https` URL is asked with this host's own certificate, which lies in `tls_dir`.
     """
     try:
         handlers = [_https(tls_dir)] if url.startswith("https:") else []
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
-        with opener.open(f"{url}/readyz", timeout=timeout) as answer:
-            return bool(answer.status == 200)
+        with opener.open(url, timeout=timeout) as answer:
+            return str(answer.read(), "utf-8", "replace") if answer.status == 200 else None
     except (OSError, HTTPException):
-        return False
+        return None
 
 
 def _https(tls_dir: Path) -> urllib.request.HTTPSHandler:

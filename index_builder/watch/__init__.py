@@ -1,0 +1,1 @@
+"""Whether users are served worse by a gateway that was switched than by the others."""
