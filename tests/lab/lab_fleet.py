@@ -47,9 +47,9 @@ class Fleet:
         """Start update_index.yml."""
         return start_update(self.corpora, letter, *more)
 
-    def rollback(self) -> Play:
+    def rollback(self, *settings: str) -> Play:
         """Run rollback.yml to its end."""
-        return play("rollback.yml")
+        return play("rollback.yml", *(part for one in settings for part in ("-e", one)))
 
     def load(self, *letters: str, **how: Any) -> Load:
         """A load that accepts the answers of these generations; `how` as Load has it."""
