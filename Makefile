@@ -68,6 +68,10 @@ lab: .venv/complete ## make or mend the lab's hosts
 lab-down: .venv/complete ## take the lab down; nothing is left behind
 	$(PLAY) playbooks/lab_down.yml
 
+.PHONY: fleet-page
+fleet-page: .venv/complete ## the fleet of the inventory on one page, for operators: var/fleet/fleet.html
+	$(PLAY) fleet_page.yml
+
 .PHONY: stack
 stack: .venv/complete $(DEMO) var/demo/model ## the same services as ordinary processes on loopback, without hosts
 	$(BIN)/python -m index_builder build --corpus $(DEMO) --model $(MODEL) --shards 4 --filterable set --out var/generations

@@ -12,6 +12,7 @@ from index_builder.build_command import add_build
 from index_builder.demo_command import add_demo_corpus
 from index_builder.described import described
 from index_builder.evaluate_command import add_evaluate
+from index_builder.fleet_page_command import add_fleet_page
 from index_builder.label_command import add_label
 from index_builder.plan_command import add_plan
 from index_builder.publish.cli import add_parser as add_publish_model
@@ -36,6 +37,7 @@ def new_parser() -> argparse.ArgumentParser:
     add_plan(commands)
     add_report(commands)
     add_unanswered(commands)
+    add_fleet_page(commands)
     add_demo_corpus(commands)
     return parser
 

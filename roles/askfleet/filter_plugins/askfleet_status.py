@@ -146,22 +146,27 @@ def _locks(looks: Mapping[str, Json]) -> list[str]:
     ]
 
 
+def askfleet_journal(looked: Mapping[str, Json]) -> list[dict[str, Any]]:
+    """Put the journals of all hosts together, oldest first; each entry names its host."""
+    entries = [
+        {**entry, "host": host}
+        for host, told in looked.items()
+        for entry in told.get("look", {}).get("journal", [])
+    ]
+    return sorted(entries, key=lambda entry: (str(entry.get("time")), entry["host"]))
+
+
 def askfleet_history(looked: Mapping[str, Json]) -> list[str]:
     """Write the journals of all hosts as one table, oldest first."""
     rows: list[tuple[str, ...]] = [
         ("time", "host", "what", "kind", "to", "result", "seconds", "by")
     ]
-    entries = [
-        (entry, host)
-        for host, told in looked.items()
-        for entry in told.get("look", {}).get("journal", [])
-    ]
-    for entry, host in sorted(entries, key=lambda pair: (str(pair[0].get("time")), pair[1])):
+    for entry in askfleet_journal(looked):
         to = entry.get("to", "")
         target = _name(to.get("current", "")) or "nothing" if isinstance(to, Mapping) else str(to)
         told = [str(entry.get(name, "-")) for name in ("what", "kind")]
         end = [str(entry.get(name, "-")) for name in ("result", "seconds", "by")]
-        rows.append((str(entry.get("time")), host, *told, target, *end))
+        rows.append((str(entry.get("time")), entry["host"], *told, target, *end))
     return _table(rows)
 
 
@@ -182,4 +187,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
-        return {"askfleet_status": askfleet_status, "askfleet_history": askfleet_history}
+        return {
+            "askfleet_status": askfleet_status,
+            "askfleet_history": askfleet_history,
+            "askfleet_journal": askfleet_journal,
+        }
