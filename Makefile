@@ -168,8 +168,8 @@ docs: .venv/complete ## the documentation as a site in var/site; a broken link i
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --builder html --conf-dir docs . var/site
 
 .PHONY: screenshots
-screenshots: .venv/complete packages ## the picture of the README, of the fleet at URL that make demo or make stack left
-	$(BIN)/python tests/support/screenshots.py $(URL)
+screenshots: .venv/complete packages fleet-page ## the pictures of the README, of the fleet at URL that make demo left
+	$(BIN)/python tests/support/screenshots.py $(URL) var/fleet/fleet.html
 
 .PHONY: release
 release: .venv/complete ## write a release's page of the changelog and commit it: make release VERSION=0.2.0

@@ -143,7 +143,7 @@ def test_every_operator_variable_is_described_with_its_default() -> None:
     assert rows.keys() == defaults.keys()
     plain = {name: value for name, value in defaults.items() if "{{" not in str(value)}
     assert {name: rows[name] for name in plain} == {
-        name: f"`{value}`" for name, value in plain.items()
+        name: "`null`" if value is None else f"`{value}`" for name, value in plain.items()
     }
 
 
