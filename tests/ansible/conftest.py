@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from ansible_sources import ROOT, Run
 from fake_host import FakeHost
+from internal_tls_plays import Make
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +63,22 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
     monkeypatch.setenv("PATH", f"{found.root / 'bin'}:{os.environ['PATH']}")
     yield found
     found.close()
+
+
+@pytest.fixture
+def make(play: Run, tmp_path: Path) -> Make:
+    """Run the role internal_tls for one host of the lab's inventory, below a directory."""
+
+    def run(*more: str, **variables: object) -> subprocess.CompletedProcess[str]:
+        given = {
+            "askfleet_source_dir": str(ROOT),
+            "askfleet_ca_dir": str(tmp_path / "ca"),
+            "askfleet_config_dir": str(tmp_path / "etc"),
+            "internal_tls_dir": str(tmp_path / "host"),
+            "internal_tls_group": os.getgid(),
+            **variables,
+        }
+        book = "tests/ansible/internal_tls.yml"
+        return play("-i", "inventory/lab", "-e", json.dumps(given), *more, book)
+
+    return run

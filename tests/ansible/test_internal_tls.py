@@ -3,55 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import ssl
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from ansible_sources import ROOT, Run
 from certificates import CA
-
-from app.tls import Identity
-
-DAY = 86400
-PEM = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
-Make = Callable[..., "subprocess.CompletedProcess[str]"]
+from internal_tls_plays import Make, changed, days_left
 
 pytestmark = pytest.mark.slow  # a play each
-
-
-@pytest.fixture
-def make(play: Run, tmp_path: Path) -> Make:
-    def run(*more: str, **variables: object) -> subprocess.CompletedProcess[str]:
-        given = {
-            "askfleet_source_dir": str(ROOT),
-            "askfleet_ca_dir": str(tmp_path / "ca"),
-            "askfleet_config_dir": str(tmp_path / "etc"),
-            "internal_tls_dir": str(tmp_path / "host"),
-            "internal_tls_group": os.getgid(),
-            **variables,
-        }
-        book = "tests/ansible/internal_tls.yml"
-        return play("-i", "inventory/lab", "-e", json.dumps(given), *more, book)
-
-    return run
-
-
-def changed(done: subprocess.CompletedProcess[str]) -> int:
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = re.search(r"shard-a .*changed=(\d+)", done.stdout)
-    assert found
-    return int(found[1])
-
-
-def days_left(host: Path) -> float:
-    """Until the certificate ends; an identity reads it only where it proves who the host is."""
-    return (Identity(host).expires() - time.time()) / DAY
 
 
 def test_a_host_gets_a_certificate_that_is_kept_until_it_ends_soon(
@@ -89,23 +51,6 @@ def _names(certificate: Path) -> set[tuple[str, str]]:
     ).stdout
     found = re.findall(r"(DNS|IP Address):([^,\s]+)", shown)
     return {(kind, name) for kind, name in found}
-
-
-def test_another_ca_is_trusted_beside_the_one_before(make: Make, tmp_path: Path) -> None:
-    host = tmp_path / "host"
-    make().check_returncode()
-    first = PEM.findall((host / "ca.pem").read_text())
-    make(internal_tls_new_ca=True).check_returncode()
-    both = PEM.findall((host / "ca.pem").read_text())
-    assert len(both) == 2
-    assert both[1:] == first
-    days_left(host)
-    # A host that was not reached has the certificate of before, and trusts the first CA alone.
-    assert ssl.create_default_context(cafile=host / "ca.pem").cert_store_stats()["x509_ca"] == 2
-    assert changed(make()) == 0
-    make(internal_tls_new_ca=True).check_returncode()
-    third = PEM.findall((host / "ca.pem").read_text())
-    assert third[1:] == both[:1]  # the first is forgotten
 
 
 @pytest.mark.parametrize(
