@@ -98,6 +98,8 @@ def test_the_report_is_whole_and_for_its_owner_alone(tmp_path: Path) -> None:
     assert "A gate failed" in page
     assert "up from 2" in page
     assert ">gone<" in page
+    for part in re.findall(r"<div class=\"card scroll\"[^>]*>", page):
+        assert 'tabindex="0"' in part, "who has no mouse scrolls it by keys"
     for name in (PAGE, FIGURES):
         assert (found.report.parent / name).stat().st_mode & 0o777 == 0o600
     kept = json.loads((found.report.parent / FIGURES).read_bytes())
