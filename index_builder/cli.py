@@ -15,6 +15,7 @@ from index_builder.evaluate_command import add_evaluate
 from index_builder.fleet_page_command import add_fleet_page
 from index_builder.label_command import add_label
 from index_builder.plan_command import add_plan
+from index_builder.preview_command import add_preview
 from index_builder.publish.cli import add_parser as add_publish_model
 from index_builder.report_command import add_report
 from index_builder.unanswered_command import add_unanswered
@@ -36,6 +37,7 @@ def new_parser() -> argparse.ArgumentParser:
     add_label(commands)
     add_plan(commands)
     add_report(commands)
+    add_preview(commands)
     add_unanswered(commands)
     add_fleet_page(commands)
     add_demo_corpus(commands)

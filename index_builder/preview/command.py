@@ -11,13 +11,15 @@ import msgspec
 
 from app.errors import ConfigError
 from app.wire.preview import Pair
-from index_builder.preview.figures import Both, Figures, measured
+from index_builder.preview.figures import Both, Figures, measured, ranked
 from index_builder.preview.gates import faults
 from index_builder.preview.page import rendered
 from index_builder.preview.wanted import Wanted
 from index_builder.report.figures import replace
 
 PAGE, FIGURES = "preview.html", "preview.json"
+# The mode of both.
+OWN = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +34,35 @@ class Judged:
 def judged(wanted: Wanted, pairs: Sequence[Pair], names: Sequence[str], reports: Path) -> Judged:
     """Judge a preview, and leave its report in a directory of its own below ``reports``.
 
+    Args, Raises: as of `written`.
+    """
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    return written(wanted, pairs, names, reports / f"{stamp}-{names[1]}")
+
+
+def written(wanted: Wanted, pairs: Sequence[Pair], names: Sequence[str], directory: Path) -> Judged:
+    """Judge a preview, and write its report into ``directory``, which is made where it is missing.
+
     Only its owner may read the report: it has users' questions.
 
     Args:
         wanted: what was asked, and the gates.
         pairs: all answers.
         names: the generation that users have, and the one to come.
-        reports: the directory of all previews.
+        directory: of this report alone; another one in it is replaced.
 
     Raises: ConfigError where the report cannot be written.
     """
-    figures = measured(wanted, pairs, *names)
-    failed = faults(figures, wanted)
-    page = rendered(figures, failed, wanted.remarks)
-    directory = reports / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{figures.after}"
+    changes = ranked(pairs)
+    figures = measured(wanted, pairs, changes, *names)
+    failed = faults(figures, changes, wanted)
+    page = rendered(figures, failed, wanted)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace(directory / FIGURES, msgspec.json.format(msgspec.json.encode(figures), indent=1))
-        replace(directory / PAGE, page.encode())
+        replace(
+            directory / FIGURES, msgspec.json.format(msgspec.json.encode(figures), indent=1), OWN
+        )
+        replace(directory / PAGE, page.encode(), OWN)
     except OSError as error:
         raise ConfigError(f"{directory}: {error.strerror}: the report cannot be kept") from error
     report = directory / PAGE

@@ -78,7 +78,7 @@ class Figures(msgspec.Struct, frozen=True):
         score: median score of the first result.
         scores: histograms of it, in steps of ``step``.
         drift: mean of the score after, less before.
-        confidence: mean confidence; None where a generation has none.
+        confidence: mean confidence, of the questions where both have one; None where none has.
         unanswered: part without a match, which users see as no answer.
         newly_unanswered: questions with a match before, and none after.
         newly_answered: the other way round.
@@ -112,16 +112,28 @@ class Figures(msgspec.Struct, frozen=True):
     most_changed: tuple[Change, ...]
 
 
-def measured(wanted: Wanted, pairs: Sequence[Pair], before: str, after: str) -> Figures:
-    """Compare all answers."""
-    compared = [pair for pair in pairs if not (pair.before.error or pair.after.error)]
-    changes = [change_of(pair) for pair in compared]
+def ranked(pairs: Iterable[Pair]) -> list[Change]:
+    """The questions that both generations answered, those that changed most first."""
+    compared = (pair for pair in pairs if not (pair.before.error or pair.after.error))
+    return sorted(map(change_of, compared), key=_weight)
+
+
+def measured(
+    wanted: Wanted, pairs: Sequence[Pair], changes: Sequence[Change], before: str, after: str
+) -> Figures:
+    """Compare all answers; ``changes`` are what `ranked` makes of ``pairs``."""
+    compared = [change.pair for change in changes]
     sides = [[pair.before for pair in compared], [pair.after for pair in compared]]
 
     def both(figure: Callable[[Side], float]) -> Both:
         return Both(*(_mean(map(figure, side)) for side in sides))
 
-    sure = all(side.confidence is not None for one in sides for side in one) and bool(compared)
+    # A generation that tells it does not where it found nothing.
+    sure = [
+        (pair.before.confidence, pair.after.confidence)
+        for pair in compared
+        if pair.before.confidence is not None and pair.after.confidence is not None
+    ]
     ten = Counter(round(change.overlap * 10) for change in changes)
     firsts = [[side.results[0].score for side in one if side.results] for one in sides]
     return Figures(
@@ -141,7 +153,7 @@ def measured(wanted: Wanted, pairs: Sequence[Pair], before: str, after: str) -> 
         Both(*(float(np.median(one)) if one else 0.0 for one in firsts)),
         (_histogram(firsts[0]), _histogram(firsts[1])),
         _mean(change.drift for change in changes),
-        both(lambda side: side.confidence or 0.0) if sure else None,
+        Both(*map(_mean, zip(*sure, strict=True))) if sure else None,
         both(lambda side: side.match is None),
         sum(change.unanswered for change in changes),
         sum(change.answered for change in changes),
@@ -150,7 +162,7 @@ def measured(wanted: Wanted, pairs: Sequence[Pair], before: str, after: str) -> 
         _latency(sides) if compared else None,
         tuple(_groups(wanted.fields, changes)),
         labelled(wanted.relevant, compared),
-        tuple(sorted(changes, key=_weight)[:SHOWN]),
+        tuple(changes[:SHOWN]),
     )
 
 

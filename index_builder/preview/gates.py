@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from index_builder.preview.figures import Change, Figures
 from index_builder.preview.wanted import Gates, Wanted
@@ -10,35 +10,49 @@ from index_builder.preview.wanted import Gates, Wanted
 NAMED = 5
 """Questions that are named beside a gate that failed."""
 _LENGTH = 120
+# Decimals that are compared: 0.8 - 0.7 is a loss of 0.1, not of more.
+_EXACT = 9
 
 
-def faults(figures: Figures, wanted: Wanted) -> list[str]:
-    """Why the change must not go on, a sentence for each gate; empty where it may."""
-    return list(_faults(figures, wanted.gates, wanted.relevant))
+def faults(figures: Figures, changes: Sequence[Change], wanted: Wanted) -> list[str]:
+    """Why the change must not go on, a sentence for each gate; empty where it may.
+
+    ``changes`` are all questions that both answered, those that changed most first.
+    """
+    return list(_faults(figures, changes, wanted.gates, wanted.relevant))
 
 
 def _faults(
-    figures: Figures, gates: Gates, relevant: Mapping[str, frozenset[str]]
+    figures: Figures,
+    changes: Sequence[Change],
+    gates: Gates,
+    relevant: Mapping[str, frozenset[str]],
 ) -> Iterator[str]:
     if figures.questions and not figures.compared:
         what = {**figures.errors[0], **figures.errors[1]}
         yield f"no question was answered by both generations: {_kinds(what)}"
         return
-    changes = figures.most_changed
-    if gates.max_changed is not None and figures.changed > gates.max_changed:
+    if gates.max_changed is not None and round(figures.changed - gates.max_changed, _EXACT) > 0:
         yield (
             f"the first answer changed for {100 * figures.changed:.2f} % of the questions, more "
             f"than askfleet_preview_max_changed {100 * gates.max_changed:.2f} %"
             f"{_named(change for change in changes if change.changed)}"
         )
-    if gates.min_overlap is not None and figures.overlap < gates.min_overlap:
+    if gates.min_overlap is not None and round(gates.min_overlap - figures.overlap, _EXACT) > 0:
         yield (
             f"of ten answers {100 * figures.overlap:.2f} % are the same, fewer than "
             f"askfleet_preview_min_overlap {100 * gates.min_overlap:.2f} %{_named(changes)}"
         )
-    if gates.max_hit_loss is not None and figures.labelled is not None:
+    if gates.max_hit_loss is None or not relevant:
+        return
+    if figures.labelled is None:
+        yield (
+            f"askfleet_preview_max_hit_loss cannot be judged: none of the {len(relevant):,} "
+            "labelled questions was answered by both generations"
+        )
+    else:
         hit = figures.labelled.measures[0]
-        if hit.before - hit.after > gates.max_hit_loss:
+        if round(hit.before - hit.after - gates.max_hit_loss, _EXACT) > 0:
             yield (
                 f"hit@1 goes from {hit.before:.4f} to {hit.after:.4f} on "
                 f"{figures.labelled.questions:,} labelled questions, a loss above "

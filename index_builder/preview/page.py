@@ -10,23 +10,26 @@ from pathlib import Path
 
 from app.wire.preview import SHOWN
 from index_builder.preview.figures import Change, Figures
+from index_builder.preview.wanted import Gates, Wanted
 from index_builder.report import charts
 from index_builder.report.environment import new_environment
 
 HERE = Path(__file__).parent
 
 
-def rendered(figures: Figures, faults: Sequence[str], remarks: Sequence[str]) -> str:
+def rendered(figures: Figures, faults: Sequence[str], wanted: Wanted) -> str:
     """The page; the same for the same figures."""
     environment = new_environment(HERE, Path(charts.__file__).parent)
     script = (HERE / "find.js").read_text(encoding="utf-8")
     return environment.get_template("preview.html.j2").render(
         f=figures,
         faults=faults,
-        remarks=remarks,
+        remarks=wanted.remarks,
+        gated=wanted.gates != Gates(),
         overlaps=_overlaps(figures),
         scores=_scores(figures),
         moved=moved,
+        gone=gone,
         shown=SHOWN,
         charts=charts,
         script=script,
@@ -41,7 +44,15 @@ def moved(change: Change, place: int) -> str:
     if name not in ids:
         return "new"
     was = ids.index(name)
-    return "same place" if was == place else f"was {was + 1}"
+    if was == place:
+        return "same place"
+    return f"{'up' if was > place else 'down'} from {was + 1}"
+
+
+def gone(change: Change, place: int) -> bool:
+    """Whether a result of the answer before the change is not in that after it."""
+    name = change.pair.before.results[place].id
+    return all(found.id != name for found in change.pair.after.results)
 
 
 def _overlaps(figures: Figures) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,24 +68,45 @@ class Wanted:
     ) -> Wanted:
         """Read files of any corpus format; labels need questions with ids.
 
-        Of more questions than ``limit`` it takes a sample, always the same of the same files.
+        Of more questions than ``limit`` it takes a sample, always the same of the same files:
+        those with labels, and of the others as many as there is room for.
 
         Raises: CorpusError naming the line at fault, ConfigError for a gate that is no number.
         """
         by_id: dict[str, str] = {}
+        asked: dict[str, None] = {}
         for file in questions:
-            by_id |= read_questions(file)
+            read = read_questions(file)
+            asked |= dict.fromkeys(read.values())
+            for name, text in read.items() if qrels else ():
+                if by_id.setdefault(name, text) != text:
+                    raise CorpusError(
+                        f"{file}: the id {name!r} is another question's in an earlier file; labels "
+                        "need a different id for each question"
+                    )
         relevant = _relevant(qrels, by_id) if qrels else {}
-        texts = list(dict.fromkeys(by_id.values()))
+        texts = list(asked)
         remarks = []
         if len(texts) > limit:
-            remarks.append(f"{limit:,} of {len(texts):,} questions are asked, drawn at random.")
-            places = sorted(random.Random(0).sample(range(len(texts)), limit))  # noqa: S311  # no secret
-            texts = [texts[place] for place in places]
+            some = _sample(texts, relevant, limit)
+            labels = sum(text in relevant for text in some)
+            parts = f": {labels:,} with labels, {limit - labels:,} without" if labels else ""
+            remarks.append(
+                f"{limit:,} of {len(texts):,} questions are asked, drawn at random{parts}."
+            )
+            texts = some
         judged = Gates.read(gates or {})
         if judged.max_hit_loss is not None and not relevant:
             remarks.append("askfleet_preview_max_hit_loss is not judged: there are no labels.")
         return cls(texts, relevant, tuple(fields), judged, tuple(remarks))
+
+
+def _sample(texts: Sequence[str], first: Container[str], limit: int) -> list[str]:
+    """Texts in their order; those in ``first`` go before the others."""
+    draws = random.Random(0)  # noqa: S311  # no secret
+    drawn = draws.sample(range(len(texts)), len(texts))
+    drawn.sort(key=lambda place: texts[place] not in first)  # stable, so each part stays drawn
+    return [texts[place] for place in sorted(drawn[:limit])]
 
 
 def _relevant(qrels: Path, texts: Mapping[str, str]) -> dict[str, frozenset[str]]:

@@ -6,6 +6,7 @@ them, and what it does not list nobody hashes, checks or sends.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -173,8 +174,10 @@ def kept(directory: Path, generation: str) -> Figures | None:
     return figures if (figures.version, figures.generation) == (VERSION, generation) else None
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Write a file whole, or not at all."""
+def replace(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write a file whole, or not at all; ``mode`` as `os.open` takes it."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
+    partial.unlink(missing_ok=True)  # what was left half done has the mode of its own time
+    with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        file.write(content)
     partial.replace(path)

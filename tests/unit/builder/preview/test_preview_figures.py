@@ -6,13 +6,13 @@ import pytest
 from preview_pairs import pair, side
 
 from app.wire.preview import Pair, Side
-from index_builder.preview.figures import OTHERS, SHOWN, VALUES, Both, Figures, measured
+from index_builder.preview.figures import OTHERS, SHOWN, VALUES, Both, Figures, measured, ranked
 from index_builder.preview.wanted import Wanted
 
 
 def figures(*pairs: Pair, **more: object) -> Figures:
     wanted = Wanted([one.question for one in pairs], **more)  # type: ignore[arg-type]
-    return measured(wanted, pairs, "A", "B")
+    return measured(wanted, pairs, ranked(pairs), "A", "B")
 
 
 def test_what_changes() -> None:
@@ -50,6 +50,8 @@ def test_confidence_only_where_both_have_it() -> None:
     assert figures(pair("a", "a", **with_it)).confidence is None
     both = Pair("a", side("a", **with_it), side("a", confidence=0.75))
     assert figures(both).confidence == Both(0.5, 0.75)
+    nothing = Pair("none", side("a", **with_it), side("", partial=True))
+    assert figures(both, nothing).confidence == Both(0.5, 0.75)
 
 
 def test_who_was_not_answered_is_counted_and_not_compared() -> None:

@@ -11,7 +11,8 @@ from preview_pairs import pair, side
 
 from app.errors import ConfigError, CorpusError
 from app.wire.preview import Pair, Side
-from index_builder.preview.command import FIGURES, Judged, judged
+from index_builder.preview.command import FIGURES, PAGE, Judged, judged
+from index_builder.preview.figures import SHOWN
 from index_builder.preview.wanted import Gates, Wanted
 
 HOSTILE = '<script>alert(1)</script> \u202e & "it\'s"'
@@ -50,6 +51,37 @@ def test_a_gate_that_is_not_reached_passes(tmp_path: Path, gates: Gates) -> None
     assert judge(tmp_path, gates).faults == []
 
 
+@pytest.mark.parametrize("questions", [10, 30])
+def test_a_gate_that_is_reached_exactly_passes(tmp_path: Path, questions: int) -> None:
+    """0.8 - 0.7 is more than 0.1 in floating point, and thirty times 0.9 less than 27."""
+    relevant = {str(n): frozenset("a") for n in range(questions)}
+    tenths = questions // 10
+    pairs = [
+        pair(
+            "abcdefghij" if n < 8 * tenths else "bacdefghij",
+            "abcdefghix" if n < 7 * tenths else "bacdefghix",
+            str(n),
+        )
+        for n in range(questions)
+    ]
+    gates = Gates(max_changed=0.1, min_overlap=0.9, max_hit_loss=0.1)
+    assert judged(Wanted([], relevant, (), gates), pairs, ["A", "B"], tmp_path).faults == []
+
+
+def test_questions_are_named_that_the_report_does_not_show(tmp_path: Path) -> None:
+    lost = [Pair(f"lost {n}", side("ab"), side("ab", match=None)) for n in range(SHOWN)]
+    (fault,) = judge(tmp_path, Gates(max_hit_loss=0.1), [*lost, *PAIRS]).faults
+    assert fault.endswith("most of all: 'swapped'")
+
+
+def test_labels_of_which_none_was_answered_fail_the_gate(tmp_path: Path) -> None:
+    gone = Pair("same", side("a"), Side(error="504 deadline"))
+    others = [gone, pair("a", "a", "other")]
+    (fault,) = judge(tmp_path, Gates(max_hit_loss=0.1), others).faults
+    assert "max_hit_loss cannot be judged: none of the 2 labelled questions" in fault
+    assert judge(tmp_path, Gates(max_changed=0.1), others).faults == []
+
+
 def test_no_answer_at_all_fails_without_a_gate(tmp_path: Path) -> None:
     gone = [Pair("q", side("a"), Side(error="409 generation_not_loaded"))]
     (fault,) = judge(tmp_path, Gates(), gone).faults
@@ -64,6 +96,12 @@ def test_the_report_is_whole_and_for_its_owner_alone(tmp_path: Path) -> None:
     assert "\u202e" not in page
     assert not re.search(r"""(src|href)=["']?(http|//)""", page)
     assert "A gate failed" in page
+    assert "up from 2" in page
+    assert ">gone<" in page
+    for part in re.findall(r"<div class=\"card scroll\"[^>]*>", page):
+        assert 'tabindex="0"' in part, "who has no mouse scrolls it by keys"
+    for name in (PAGE, FIGURES):
+        assert (found.report.parent / name).stat().st_mode & 0o777 == 0o600
     kept = json.loads((found.report.parent / FIGURES).read_bytes())
     assert kept["changed"] == pytest.approx(2 / 3)
     assert found.lines[0].startswith("Preview of B against A: 3 questions, 66.7 %")
@@ -95,6 +133,29 @@ def test_questions_are_read_once_each_and_sampled(tmp_path: Path) -> None:
     assert len(some.texts) == 10
     assert some.remarks[0] == "10 of 31 questions are asked, drawn at random."
     assert "not judged" in some.remarks[1]
+
+
+def test_labelled_questions_are_asked_before_others(tmp_path: Path) -> None:
+    asked, qrels = tmp_path / "asked.jsonl", tmp_path / "qrels.tsv"
+    asked.write_text("".join(f'{{"id": "{n}", "text": "question {n}"}}\n' for n in range(100)))
+    qrels.write_text("".join(f"{n}\ta\t1\n" for n in range(90, 95)))
+    some = Wanted.read([asked], qrels, limit=20)
+    assert set(some.relevant) < set(some.texts)
+    assert len(some.texts) == 20
+    assert some.remarks == (
+        "20 of 100 questions are asked, drawn at random: 5 with labels, 15 without.",
+    )
+    assert set(Wanted.read([asked], qrels, limit=3).texts) < set(some.relevant)
+
+
+def test_ids_of_two_files(tmp_path: Path) -> None:
+    one, two, qrels = tmp_path / "one.jsonl", tmp_path / "two.jsonl", tmp_path / "qrels.tsv"
+    one.write_text('{"id": "x", "text": "one"}\n')
+    two.write_text('{"id": "x", "text": "two"}\n')
+    qrels.write_text("x\ta\t1\n")
+    assert Wanted.read([one, two]).texts == ["one", "two"]
+    with pytest.raises(CorpusError, match=r"two.jsonl: the id 'x' is another question's"):
+        Wanted.read([one, two], qrels)
 
 
 def test_labels_need_their_questions(tmp_path: Path) -> None:
