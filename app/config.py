@@ -194,6 +194,7 @@ class GatewayConfig(ServiceConfig):
             "API_KEYS",
             "EDGES",
             "MIN_CONFIDENCE",
+            "RECORD_QUESTIONS",
         )
         reader = _Reader(environ, (*COMMON, *own))
         urls = tuple(url.strip().rstrip("/") for url in reader.text("SHARD_URLS").split(","))

@@ -71,6 +71,7 @@ class Figures(msgspec.Struct, frozen=True):
         questions: how many were asked.
         compared: how many both answered; the figures below are of these.
         errors: questions without an answer, by what came instead, of each generation.
+        newly_failed: questions that the generation of before answers, and the new one does not.
         changed: part whose first result is another document.
         overlap: mean part of ten results that both have.
         rbo: mean rank-biased overlap.
@@ -92,6 +93,7 @@ class Figures(msgspec.Struct, frozen=True):
     questions: int
     compared: int
     errors: tuple[dict[str, int], dict[str, int]]
+    newly_failed: int
     changed: float
     overlap: float
     rbo: float
@@ -145,6 +147,7 @@ def measured(
             dict(Counter(pair.before.error for pair in pairs if pair.before.error)),
             dict(Counter(pair.after.error for pair in pairs if pair.after.error)),
         ),
+        sum(bool(pair.after.error) and not pair.before.error for pair in pairs),
         _mean(change.changed for change in changes),
         _mean(change.overlap for change in changes),
         _mean(change.rbo for change in changes),

@@ -9,6 +9,8 @@ from index_builder.preview.wanted import Gates, Wanted
 
 NAMED = 5
 """Questions that are named beside a gate that failed."""
+MOST_FAILED = 0.01
+"""Part of the questions that the new generation alone may fail to answer; no setting raises it."""
 _LENGTH = 120
 # Decimals that are compared: 0.8 - 0.7 is a loss of 0.1, not of more.
 _EXACT = 9
@@ -32,6 +34,11 @@ def _faults(
         what = {**figures.errors[0], **figures.errors[1]}
         yield f"no question was answered by both generations: {_kinds(what)}"
         return
+    if figures.newly_failed > MOST_FAILED * figures.questions:
+        yield (
+            f"{figures.newly_failed:,} of {figures.questions:,} questions that were answered are "
+            f"not answered by the new generation: {_kinds(figures.errors[1])}"
+        )
     if gates.max_changed is not None and round(figures.changed - gates.max_changed, _EXACT) > 0:
         yield (
             f"the first answer changed for {100 * figures.changed:.2f} % of the questions, more "

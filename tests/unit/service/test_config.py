@@ -1,5 +1,6 @@
 """Settings from the environment: typed, complete, and never silently mistyped."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from app.config import EncoderConfig, GatewayConfig, ServerConfig, ShardConfig
 from app.errors import ConfigError
 
+ROOT = Path(__file__).parents[3]
 LINKS = {"ASKFLEET_LINKS": "/links"}
 GATEWAY = {
     **LINKS,
@@ -105,3 +107,16 @@ def test_processes_are_half_of_the_cores_or_as_told(
 def test_a_number_of_processes_that_cannot_be_is_named(told: str) -> None:
     with pytest.raises(ConfigError, match="ASKFLEET_PROCESSES"):
         ServerConfig.read({"ASKFLEET_BIND": "127.0.0.1:0", "ASKFLEET_PROCESSES": told})
+
+
+def test_every_setting_that_ansible_writes_is_known() -> None:
+    """A service that refuses one does not start."""
+    template = (ROOT / "templates/env/service.env.j2").read_text(encoding="utf-8")
+    written = set(re.findall(r"^(ASKFLEET_\w+)=", template, re.MULTILINE))
+    for name in written - GATEWAY.keys() - {"ASKFLEET_SHARD"}:  # another service's
+        said = ""
+        try:
+            GatewayConfig.read({**GATEWAY, name: "1"})
+        except ConfigError as error:
+            said = str(error)
+        assert "unknown environment variable" not in said

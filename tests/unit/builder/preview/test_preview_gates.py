@@ -75,7 +75,8 @@ def test_questions_are_named_that_the_report_does_not_show(tmp_path: Path) -> No
 
 
 def test_labels_of_which_none_was_answered_fail_the_gate(tmp_path: Path) -> None:
-    gone = Pair("same", side("a"), Side(error="504 deadline"))
+    late = Side(error="504 deadline")
+    gone = Pair("same", late, late)
     others = [gone, pair("a", "a", "other")]
     (fault,) = judge(tmp_path, Gates(max_hit_loss=0.1), others).faults
     assert "max_hit_loss cannot be judged: none of the 2 labelled questions" in fault
@@ -177,3 +178,15 @@ def test_it_is_light_enough_for_a_play() -> None:
     code = f"import sys, index_builder.preview.command; print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_generation_that_often_fails_to_answer_fails(tmp_path: Path) -> None:
+    gone = Side(error="503 shards_unavailable")
+    good = [pair("a", "a", f"q{n}") for n in range(148)]
+    lost = [Pair("x", side("a"), gone), Pair("y", side("a"), gone)]
+    (fault,) = judge(tmp_path, Gates(), good + lost).faults
+    assert fault.startswith("2 of 150 questions that were answered are not answered by the new")
+    assert "503 shards_unavailable (2)" in fault
+    assert judge(tmp_path, Gates(), good + lost[:1]).faults == []
+    both = Pair("x", gone, gone)  # as before
+    assert judge(tmp_path, Gates(), [*good, both, both]).faults == []
