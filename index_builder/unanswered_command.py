@@ -96,11 +96,11 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"{seen:,} questions without an answer, {len(groups):,} kinds among {len(texts):,} kept")
     for group in groups[:SHOWN]:
         about = round(group.asked / len(texts) * seen)
-        print(f"{group.asked / len(texts):>6.1%} {about:>8,}  {group.text}")
+        print(f"{100 * group.asked / len(texts):>5.1f} % {about:>8,}  {group.text}")
         for other in group.texts[1 : 1 + OTHERS]:
-            print(f"{'':<17}{other}")
+            print(f"{'':<18}{other}")
         if (more := len(group.texts) - 1 - OTHERS) > 0:
-            print(f"{'':<17}and {more:,} more like it")
+            print(f"{'':<18}and {more:,} more like it")
     if (rest := len(groups) - SHOWN) > 0:
         print(f"and {rest:,} kinds more: --json has all")
     return 0

@@ -43,7 +43,7 @@ def test_the_command_shows_shares_of_all(
     assert main(["unanswered", str(file), "--seen", "400"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "400 questions without an answer, 2 kinds among 4 kept"
-    assert lines[1].split() == ["75.0%", "300", "cancel", "an", "order"]
+    assert lines[1].split() == ["75.0", "%", "300", "cancel", "an", "order"]
     assert main(["unanswered", str(file), "--json"]) == 0
     assert [one["asked"] for one in json.loads(capsys.readouterr().out)] == [3, 1]
 
