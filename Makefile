@@ -200,7 +200,7 @@ lab-test: .venv/complete $(DEMO) var/demo/model ## a lab of its own, from bare h
 
 .PHONY: lab-long
 lab-long: .venv/complete $(DEMO) var/demo/model ## the lab's cases that take minutes each, for which make test has no time: before a release
-	$(BIN)/pytest -v -m long tests/lab/faults tests/lab/chaos tests/lab/test_lab_3d_ipv6.py tests/lab/test_lab_3e_internal_tls.py tests/lab/test_lab_2_strangers.py
+	$(BIN)/pytest -v -m long tests/lab/faults tests/lab/chaos tests/lab/test_lab_3d_ipv6.py tests/lab/test_lab_3e_internal_tls.py tests/lab/test_lab_3[g-h]*.py tests/lab/test_lab_2_strangers.py
 
 .PHONY: faults
 faults: .venv/complete $(DEMO) var/demo/model ## updates under load with every fault, on a lab of their own

@@ -77,8 +77,8 @@ def _add_recorded(commands: Any) -> None:
     recorded = commands.add_parser(
         "recorded",
         help="what users asked a gateway, where it records that",
-        description="Prints the samples that a gateway on this host keeps, as JSON: of all "
-        "questions, and of those without a match.",
+        description="Prints the samples that each process of a gateway on this host keeps, as "
+        "JSON: of all questions, and of those without a match.",
     )
     recorded.add_argument("--url", required=True, help="base URL, e.g. http://127.0.0.1:7000")
     recorded.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS")

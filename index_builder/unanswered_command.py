@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
-from collections.abc import Sequence
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,24 @@ SHOWN = 20
 OTHERS = 3
 
 
+class Part(msgspec.Struct, frozen=True):
+    """A sample of ``seen`` questions, as a process of a gateway tells it, each with the nearest."""
+
+    seen: int
+    texts: list[str]
+    nearest: list[str] = []
+
+
 class Group(msgspec.Struct, frozen=True):
-    """Questions that are alike: the commonest text, how often any of them was asked, the texts."""
+    """Questions that are alike, the commonest first; how often they were asked, about.
+
+    ``nearest`` is the text of the document nearest to the commonest, "" without any.
+    """
 
     text: str
-    asked: int
+    asked: float
+    share: float
+    nearest: str
     texts: list[str]
 
 
@@ -35,33 +49,58 @@ def add_unanswered(commands: Any) -> None:
     parser = commands.add_parser(
         "unanswered",
         help="questions without an answer -> groups of like ones, most frequent first",
-        description="Reads questions, one a line, repeated as often as they were asked, and groups "
-        "those that are alike. The first groups are what to write an answer for.",
+        description="Reads samples of questions, and groups those that are alike. The first groups "
+        "are what to write an answer for.",
     )
-    parser.add_argument("questions", type=Path, metavar="FILE")
+    parser.add_argument(
+        "samples",
+        type=Path,
+        metavar="FILE",
+        help='JSON: a list of the "unanswered" of what `askfleet recorded` prints on each gateway',
+    )
     parser.add_argument(
         "--model", type=Path, metavar="DIR", help="the model; without it only equal texts are alike"
     )
-    parser.add_argument("--seen", type=int, metavar="N", help="how many the lines are a sample of")
-    parser.add_argument("--json", action="store_true", help="all groups, as JSON")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="gets all groups, as JSON")
+    parser.add_argument("--json", action="store_true", help="print all groups, as JSON")
     parser.set_defaults(run=_run)
 
 
-def grouped(texts: Sequence[str], model: Path | None) -> list[Group]:
+def grouped(parts: Sequence[Part], model: Path | None) -> list[Group]:
     """Groups of like texts, most frequent first.
 
-    The commonest text leads a group, and takes those that are like it; the commonest of the rest
-    leads the next. Without a model only equal texts, but for capitals, are alike.
+    A kept text stands for as many questions as its sample is of, divided by those it keeps: one of
+    a busy process counts more than one of a process that has just started. The commonest text leads
+    a group, and takes those that are like it; the commonest of the rest leads the next. Without a
+    model only equal texts, but for capitals, are alike.
     """
-    counts = Counter(texts)
-    ordered = sorted(counts, key=lambda text: (-counts[text], text))
+    asked: dict[str, float] = defaultdict(float)
+    nearest: dict[str, str] = {}
+    for part in parts:
+        for text in part.texts:
+            asked[text] += max(part.seen / len(part.texts), 1.0)
+        nearest.update(zip(part.texts, part.nearest, strict=False))
+    ordered = sorted(asked, key=lambda text: (-asked[text], text))
     if not ordered:
         return []
     leaders = _like(open_engine(model).encode(ordered)) if model else _equal(ordered)
+    return _groups(ordered, leaders, asked, nearest)
+
+
+def _groups(
+    ordered: Sequence[str],
+    leaders: Sequence[int],
+    asked: Mapping[str, float],
+    nearest: Mapping[str, str],
+) -> list[Group]:
     members: dict[int, list[str]] = {}
     for text, leader in zip(ordered, leaders, strict=True):
         members.setdefault(leader, []).append(text)
-    groups = [Group(own[0], sum(counts[one] for one in own), own) for own in members.values()]
+    whole = sum(asked.values())
+    groups = []
+    for own in members.values():
+        times = sum(asked[one] for one in own)
+        groups.append(Group(own[0], times, times / whole, nearest.get(own[0], ""), own))
     return sorted(groups, key=lambda group: (-group.asked, group.text))
 
 
@@ -84,23 +123,37 @@ def _equal(texts: Sequence[str]) -> list[int]:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        lines = arguments.questions.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{arguments.questions}: cannot be read: {error}") from error
-    texts = [line for line in lines if line.strip()]
-    groups = grouped(texts, arguments.model)
+        parts = msgspec.json.decode(arguments.samples.read_bytes(), type=list[Part])
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise CorpusError(f"{arguments.samples}: cannot be read: {error}") from error
+    groups = grouped(parts, arguments.model)
+    told = msgspec.json.format(msgspec.json.encode(groups), indent=1)
+    if arguments.out is not None:
+        _write(arguments.out, told)
     if arguments.json:
-        print(msgspec.json.format(msgspec.json.encode(groups), indent=1).decode())
+        print(told.decode())
         return 0
-    seen = max(arguments.seen or 0, len(texts))
-    print(f"{seen:,} questions without an answer, {len(groups):,} kinds among {len(texts):,} kept")
+    seen = sum(part.seen for part in parts)
+    kept = sum(len(part.texts) for part in parts)
+    print(f"{seen:,} questions without an answer, {len(groups):,} kinds among {kept:,} kept")
     for group in groups[:SHOWN]:
-        about = round(group.asked / len(texts) * seen)
-        print(f"{100 * group.asked / len(texts):>5.1f} % {about:>8,}  {group.text}")
+        print(f"{group.share:>6.1%} {round(group.asked):>8,}  {group.text}")
         for other in group.texts[1 : 1 + OTHERS]:
-            print(f"{'':<18}{other}")
+            print(f"{'':<17}{other}")
         if (more := len(group.texts) - 1 - OTHERS) > 0:
-            print(f"{'':<18}and {more:,} more like it")
+            print(f"{'':<17}and {more:,} more like it")
+        if group.nearest:
+            print(f"{'':<17}nearest known: {group.nearest}")
     if (rest := len(groups) - SHOWN) > 0:
         print(f"and {rest:,} kinds more: --json has all")
     return 0
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Questions of users: for the owner of the file alone, whoever had made it."""
+    try:
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be written: {error}") from error

@@ -229,7 +229,7 @@ def create_app(config: GatewayConfig, backend: Backend | None = None) -> Applica
 
     recorded = Recorded(config.record_questions) if config.record_questions else None
     if recorded is not None:
-        install(app, recorded, lifecycle)
+        install(app, recorded, lifecycle, known)
 
     @app.get("/openapi.json")
     def openapi() -> Response:

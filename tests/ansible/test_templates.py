@@ -77,6 +77,24 @@ def test_systemd_accepts_the_units(gateway: Path, shard: Path) -> None:
         assert "askfleet-" not in done.stderr, done.stderr
 
 
+def test_questions_go_to_no_disk_and_are_recorded_on_request(
+    play: Run, gateway: Path, shard: Path, tmp_path: Path
+) -> None:
+    recording = render(play, "gateway-1", tmp_path, askfleet_record_questions=50)
+    told = {
+        where: (directory / "askfleet-gateway.service").read_text()
+        + (directory / "gateway.env").read_text()
+        for where, directory in (("off", gateway), ("on", recording))
+    }
+    for word in ("ASKFLEET_RECORD_QUESTIONS=50\n", "MemorySwapMax=0\n"):
+        assert word in told["on"]
+        assert word.partition("=")[0] not in told["off"]
+    for unit in (*gateway.glob("*.service"), *shard.glob("*.service")):
+        assert "\nLimitCORE=0\n" in unit.read_text()
+    done = run("systemd-analyze", "verify", *recording.glob("askfleet-*"))
+    assert (done.returncode, "askfleet-" in done.stderr) == (0, False), done.stderr
+
+
 def test_a_broken_unit_would_be_seen(shard: Path, tmp_path: Path) -> None:
     text = (shard / "askfleet-shard@0.service").read_text()
     for name in ("askfleet-shard@0.service", "askfleet-shard@0.socket"):

@@ -38,6 +38,7 @@ def gateway(links: Path, tmp_path: Path) -> Iterator[ServiceProcess]:
         "ASKFLEET_PROCESSES": "2",
         "ASKFLEET_ENCODER_URL": "http://127.0.0.1:9",
         "ASKFLEET_SHARD_URLS": ",".join(["http://127.0.0.1:9"] * 3),
+        "ASKFLEET_RECORD_QUESTIONS": "5",
         "WATCHDOG_USEC": str(int(WATCHDOG_SECONDS * 1e6)),
         "TMPDIR": str(temporary),
     }
@@ -81,6 +82,16 @@ def workers(gateway: ServiceProcess) -> list[int]:
 
 def statuses(gateway: ServiceProcess) -> list[str]:
     return [one["status"] for one in health(gateway)["processes"]]
+
+
+def test_any_tells_what_users_asked_each(gateway: ServiceProcess) -> None:
+    status, body = ask(gateway, "/recorded")
+    assert status == 200
+    nothing = {"seen": 0, "texts": []}
+    assert (
+        json.loads(body)["processes"]
+        == [{"asked": nothing, "unanswered": {**nothing, "nearest": []}}] * 2
+    )
 
 
 def test_ready_is_said_when_both_can_answer(gateway: ServiceProcess) -> None:
