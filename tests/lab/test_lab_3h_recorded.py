@@ -20,6 +20,7 @@ pytestmark = pytest.mark.long  # two rollouts
 @pytest.fixture(scope="module", autouse=True)
 def _recording(made_fleet):
     """Gateways record for these tests; then nothing, as the inventory says."""
+    assert made_fleet.now
     try:
         play("site.yml", "-e", "askfleet_record_questions=50").succeeded()
         for number in range(ASKED):
