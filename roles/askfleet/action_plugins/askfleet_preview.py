@@ -136,7 +136,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     def _ask(self, argv: Sequence[str], questions: Sequence[str]) -> Iterator[Pair]:
         """Both answers of each question; the connection that broke is told as Ansible does."""
         command = shlex.join(argv)
-        progress = Progress(_Lines(self), interval=EVERY)  # type: ignore[arg-type]
+        progress = Progress(_Lines(self), interval=EVERY)  # type: ignore[arg-type]  # it has what is used
         with progress.bar("preview", len(questions), "questions") as bar:
             for place in range(0, len(questions), CALL):
                 some = questions[place : place + CALL]

@@ -73,7 +73,7 @@ def test_what_gateways_count_is_read() -> None:
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_what_is_worse_is_told(change: dict[str, float], says: str) -> None:
-    (reason,) = worse(gateway(**change), gateway(), NOTHING, 12)  # type: ignore[arg-type]
+    (reason,) = worse(gateway(**change), gateway(), NOTHING, 12)  # type: ignore[arg-type]  # named
     assert says in reason
     assert "p = " in reason
 
