@@ -37,7 +37,9 @@ def test_the_fleet_is_on_one_page(scheme):
         services = page.get_by_role("region", name="Services").locator("tbody tr")
         assert services.count() == sum(len(units) for _, units in HOSTS.values())
         assert services.filter(has_text=served).count() == services.count() - len(ENCODERS)
-        expect(page.get_by_text("Nothing: every host has what the inventory gives")).to_be_visible()
+        expect(
+            page.get_by_text("Nothing among the services: each has what the inventory gives")
+        ).to_be_visible()
         expect(page.get_by_role("region", name="Last changes")).to_contain_text("update to")
         assert page.locator("#services td").filter(has_text="MB").count() == services.count()
         assert inaccessible(page) == []

@@ -37,7 +37,7 @@ def test_it_shows_what_differs_and_is_whole(directory: Path) -> None:
 def test_without_what_watches_it_says_so(directory: Path) -> None:
     text = fleet_page(directory, prometheus=None, faults=[], rows=FOUND["rows"][:1]).read_text()
     assert "Not known" in text
-    assert "Nothing: every host" in text
+    assert "Nothing among the services" in text
 
 
 def test_a_run_is_one_change_and_its_undoing_another(tmp_path: Path) -> None:
