@@ -6,6 +6,7 @@ every five seconds and one at the end, so that a log stays readable.
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,19 @@ from dataclasses import dataclass, field
 from typing import NoReturn, Protocol, TextIO
 
 from tqdm import tqdm
+
+
+def show(display: Callable[[str], object], line: str) -> None:
+    """Have Ansible display a line of an action plugin.
+
+    Ctrl-C waits until it is out: a worker that ends amid it keeps the lock of the queue that lines
+    go through, and the play then waits for that lock for ever.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        display(line)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Bar(Protocol):

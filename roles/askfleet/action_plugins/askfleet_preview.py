@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from app.errors import AskfleetError
 from app.wire.preview import Pair
 from index_builder.preview.command import Judged, judged
 from index_builder.preview.wanted import Wanted
-from index_builder.progress import Progress
+from index_builder.progress import Progress, show
 
 DOCUMENTATION = r"""
 module: askfleet_preview
@@ -151,12 +150,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
                 bar.update(len(some))
 
     def _show(self, line: str) -> None:
-        """Display a line; Ctrl-C waits until it is out, see askfleet_build."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            self._display.display(line)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        show(self._display.display, line)
 
 
 class _Lines:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 
+from index_builder.progress import show
 from index_builder.watch.counts import Counts, less, read, together
 from index_builder.watch.verdict import LEAST, worse
 
@@ -106,12 +106,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         return found
 
     def _show(self, line: str) -> None:
-        """Display a line; Ctrl-C waits until it is out, see askfleet_build."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            self._display.display(line)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        show(self._display.display, line)
 
 
 def _since(

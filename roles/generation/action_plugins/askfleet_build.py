@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import subprocess
 from collections import deque
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+
+from index_builder.progress import show
 
 DOCUMENTATION = r"""
 module: askfleet_build
@@ -102,16 +103,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         return build.returncode, output, list(last)
 
     def _show(self, line: str) -> None:
-        """Display a line.
-
-        Ctrl-C waits until it is out: a worker that ends amid it keeps the lock of the queue that
-        lines go through, and the play then waits for that lock for ever.
-        """
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            self._display.display(line)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        show(self._display.display, line)
 
 
 def _reason(last: list[str]) -> str:
