@@ -1,10 +1,14 @@
 """The first gateway is watched beside the other: what is worse goes back, the rest goes on."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from lab_corpora import WORK, write_corpus
 from lab_end import expect_serves, expect_unchanged
+from lab_plays import REPO
 
 SECONDS = 20
 PAUSE = 0.2  # the load's, so that there is enough to judge
@@ -26,6 +30,16 @@ def less_a_few(place: int, document: dict) -> dict | None:
     return None if place % 100 == 7 else document
 
 
+def slow_model() -> Path:
+    """The same model without quantisation: as good, and two to three times as long a text."""
+    command = [sys.executable, "-m", "index_builder", "publish-model", "--precision", "fp32"]
+    published = subprocess.run(
+        [*command, "--out", "var/models"], cwd=REPO, capture_output=True, text=True, timeout=600
+    )
+    assert published.returncode == 0, published.stderr[-4000:]
+    return REPO / published.stdout.split()[-1]
+
+
 def test_emptied_answers_go_back(fleet, tell_load):
     old, before = fleet.now, fleet.picture()
     variant(fleet, "W", without_answer)
@@ -33,6 +47,17 @@ def test_emptied_answers_go_back(fleet, tell_load):
         refused = fleet.update("W", f"watch={SECONDS}")
     tell_load(load)
     refused.failed("it is worse", "questions whose first result has no answer")
+    expect_unchanged(before)
+
+
+@pytest.mark.long
+def test_a_slow_model_goes_back(fleet, tell_load):
+    old, before = fleet.now, fleet.picture()
+    fleet.corpora.add("S", WORK / f"{old}.jsonl", slow_model())
+    with fleet.load(old, "S", pause=PAUSE) as load:
+        refused = fleet.update("S", f"watch={2 * SECONDS}")
+    tell_load(load)
+    refused.failed("it is worse", "time to answer")
     expect_unchanged(before)
 
 
