@@ -11,7 +11,8 @@ import msgspec
 
 from app.errors import ConfigError
 from app.wire.preview import Pair
-from index_builder.preview.figures import Both, Figures, measured, ranked
+from index_builder.preview.changes import Both, ranked
+from index_builder.preview.figures import Figures, measured
 from index_builder.preview.gates import faults
 from index_builder.preview.page import rendered
 from index_builder.preview.wanted import Wanted

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from index_builder.preview.figures import Change, Figures
+from index_builder.preview.changes import Change
+from index_builder.preview.figures import Figures
 from index_builder.preview.wanted import Gates, Wanted
 
 NAMED = 5

@@ -9,7 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from app.wire.preview import SHOWN
-from index_builder.preview.figures import Change, Figures
+from index_builder.preview.changes import Change
+from index_builder.preview.figures import Figures
 from index_builder.preview.wanted import Gates, Wanted
 from index_builder.report import charts
 from index_builder.report.environment import new_environment

@@ -6,7 +6,9 @@ import pytest
 from preview_pairs import pair, side
 
 from app.wire.preview import Pair, Side
-from index_builder.preview.figures import OTHERS, SHOWN, VALUES, Both, Figures, measured, ranked
+from index_builder.preview.changes import Both, ranked
+from index_builder.preview.figures import SHOWN, Figures, measured
+from index_builder.preview.groups import OTHERS, VALUES
 from index_builder.preview.wanted import Wanted
 
 
@@ -38,11 +40,25 @@ def test_scores_latency_and_partial_of_each() -> None:
         Pair("b", side("ab", score=0.5), side("ab", score=0.7, ms=20.0)),
     )
     assert found.score == Both(0.5, 0.7)
-    assert found.drift == pytest.approx(0.2)
+    assert found.drift is not None
+    assert found.drift.mean == pytest.approx(0.2)
     assert sum(found.scores[0]) == sum(found.scores[1]) == 2
     assert found.partial == Both(0, 0.5)
     assert found.latency is not None
     assert found.latency.p50 == Both(5, 15)
+
+
+def test_drift_has_deciles() -> None:
+    pairs = [
+        Pair(str(n), side("a", score=0.5, confidence=0.5), side("a", score=0.4, confidence=n / 100))
+        for n in range(101)
+    ]
+    found = figures(*pairs)
+    assert found.drift is not None
+    assert found.confidence_drift is not None
+    assert found.drift.deciles == pytest.approx([-0.1] * 9)
+    assert found.confidence_drift.mean == pytest.approx(0)
+    assert found.confidence_drift.deciles == pytest.approx([n / 10 - 0.5 for n in range(1, 10)])
 
 
 def test_confidence_only_where_both_have_it() -> None:
@@ -87,8 +103,20 @@ def test_groups_by_the_value_of_the_first_result_before() -> None:
     found = figures(of("x"), of("x", "ba"), of(["y", "x"]), of(None), fields=("set",)).groups
     assert [(one.value, one.questions) for one in found] == [("x", 3), ("y", 1)]
     assert found[0].changed == pytest.approx(1 / 3)
+    assert (found[0].labelled, found[1].partial) == (None, Both(0, 0))
+    assert found[0].latency is not None
+    assert found[0].latency.p50 == Both(5, 5)
     many = figures(*(of(f"v{n:02}") for n in range(VALUES + 3)), fields=("set",)).groups
     assert (many[-1].value, many[-1].questions) == (OTHERS, 3)
+
+
+def test_labels_by_the_value_of_a_field() -> None:
+    right, wrong = pair("ab", "ab", "q1"), pair("ab", "ba", "q2")
+    wrong.before.results[0].metadata = {"set": "y"}
+    relevant = {"q1": frozenset("a"), "q2": frozenset("a")}
+    found = figures(right, wrong, fields=("set",), relevant=relevant).groups
+    hits = {one.value: one.labelled.measures[0].after for one in found if one.labelled}
+    assert hits == {"x": 1, "y": 0}
 
 
 def test_five_thousand_questions_are_a_matter_of_seconds() -> None:
