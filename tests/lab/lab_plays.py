@@ -19,6 +19,8 @@ NAME = os.environ.get("ASKFLEET_TEST_LAB_NAME", "askfleet-test")
 SUBNET = "198.18.1"
 PORT = int(os.environ.get("ASKFLEET_TEST_LAB_PORT", "8081"))
 LOGS = REPO / "var/test/lab/plays"  # what every play has said, for who repairs
+# Each pair of replicas has one host of either, as where people migrate.
+RELEASES = ("bookworm", "trixie")
 URL = f"http://127.0.0.1:{PORT}"
 
 # Always this lab, whatever ASKFLEET_LAB_NAME says: the tests take it down.
@@ -27,6 +29,7 @@ ENVIRONMENT = {
     "ASKFLEET_LAB_NAME": NAME,
     "ASKFLEET_LAB_SUBNET": SUBNET,
     "ASKFLEET_LAB_PORT": str(PORT),
+    "ASKFLEET_LAB_RELEASES": ",".join(RELEASES),
     "ANSIBLE_NOCOLOR": "1",
     "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "1",  # else a task is named when its first host has done it
     "PATH": f"{BIN}:{os.environ['PATH']}",

@@ -1,8 +1,10 @@
 """From nothing to hosts that are ready for an index."""
 
+from collections import Counter
+
 import pytest
 from lab_hosts import HOSTS, links, run_on, snapshot, unit_properties
-from lab_plays import play
+from lab_plays import RELEASES, play
 
 pytestmark = pytest.mark.stage
 
@@ -13,6 +15,15 @@ def test_lab_makes_nine_hosts(tell):
     for host in HOSTS:
         assert run_on(host, "hostname").strip() == host
     tell(f"{len(HOSTS)} hosts")
+
+
+def test_hosts_are_of_both_releases(tell):
+    names = Counter(
+        run_on(host, "sh", "-c", ". /etc/os-release; echo $VERSION_CODENAME").strip()
+        for host in HOSTS
+    )
+    assert set(names) == set(RELEASES)
+    tell(dict(names))
 
 
 def test_lab_again_changes_nothing():

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -103,6 +104,10 @@ look:
     where the file system does not count them), C(lock), C(journal), C(damage)
     (by service, what C(verify) found at current and previous), C(withdrawn) (the C(list) of
     withdrawn documents, or its C(damage)).
+  type: dict
+  returned: success
+ansible_facts:
+  description: C(askfleet_python), C(version) (major and minor) and C(path) of the host's Python.
   type: dict
   returned: success
 """
@@ -226,6 +231,11 @@ def dangling(data: Path) -> list[str]:
     return [str(one.relative_to(data)) for one in links if one.is_symlink() and not one.exists()]
 
 
+def python() -> dict[str, str]:
+    """Return the Python that runs this module: releases stand on the same."""
+    return {"version": ".".join(map(str, sys.version_info[:2])), "path": sys.executable}
+
+
 def look(params: dict[str, Any]) -> dict[str, Any]:
     """Return the whole picture of this host."""
     data, install, state = (Path(params[f"{name}_dir"]) for name in ("data", "install", "state"))
@@ -279,7 +289,9 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    module.exit_json(changed=False, look=look(module.params))
+    module.exit_json(
+        changed=False, look=look(module.params), ansible_facts={"askfleet_python": python()}
+    )
 
 
 if __name__ == "__main__":

@@ -31,10 +31,6 @@ options:
     description: Directory for pid files and console logs.
     type: path
     required: true
-  image:
-    description:
-      - Directory with C(root) (base image) and C(apt) (package repository, /srv/apt in the hosts).
-    type: path
   bridge:
     description: Bridge inside the namespace that the hosts are plugged into.
     type: str
@@ -48,6 +44,12 @@ options:
       name:
         description: Host name.
         type: str
+        required: true
+      image:
+        description:
+          - Directory with C(root) (base image) and C(apt) (package repository, /srv/apt in the
+            host).
+        type: path
         required: true
       files:
         description:
@@ -72,9 +74,9 @@ EXAMPLES = r"""
     lab: askfleet
     state_dir: /var/lib/askfleet-lab/askfleet
     run_dir: /run/askfleet-lab/askfleet
-    image: /var/cache/askfleet-lab/0123456789abcdef
     hosts:
       - name: edge-1
+        image: /var/cache/askfleet-lab/0123456789abcdef
         files: {etc/hostname: edge-1}
 """
 
@@ -104,6 +106,7 @@ class Host:
     """One host: its file system, its process, and the files that it should have."""
 
     name: str
+    image: Path
     root: Root
     daemon: Daemon
     files: dict[str, str]
@@ -131,11 +134,14 @@ class Fleet:
         params = module.params
         self._lab: str = params["lab"]
         self._namespace = Path("/run/netns", self._lab)
-        self._image = Path(params["image"] or "/nonexistent")
         self._state = Path(params["state_dir"]) / "hosts"
         self._run = Path(params["run_dir"])
-        self.hosts = [self._host(spec["name"], spec["files"] or {}) for spec in params["hosts"]]
-        self.gone = [self._host(name, {}) for name in sorted(self._existing() - set(self._names()))]
+        self.hosts = [
+            self._host(spec["name"], Path(spec["image"]), spec["files"] or {})
+            for spec in params["hosts"]
+        ]
+        gone = sorted(self._existing() - set(self._names()))
+        self.gone = [self._host(name, Path("/nonexistent"), {}) for name in gone]
 
     def converge(self) -> dict[str, list[str]]:
         """Make the hosts what they should be; return the names of those that were changed."""
@@ -168,10 +174,11 @@ class Fleet:
         running: set[str] = Cgroup(self._lab).children()
         return on_disk | (running - {"publish"})
 
-    def _host(self, name: str, files: dict[str, str]) -> Host:
+    def _host(self, name: str, image: Path, files: dict[str, str]) -> Host:
         return Host(
             name=name,
-            root=Root(self._state / name, self._image / "root"),
+            image=image,
+            root=Root(self._state / name, image / "root"),
             daemon=Daemon(self._lab, name, self._run),
             files=files,
             private=set(self._module.params["private_files"]),
@@ -198,7 +205,7 @@ class Fleet:
             f"--machine={self._lab}-{host.name}",
             f"--hostname={host.name}",
             f"--directory={host.root.path}",
-            f"--bind-ro={self._image / 'apt'}:/srv/apt",
+            f"--bind-ro={host.image / 'apt'}:/srv/apt",
             f"--network-bridge={self._module.params['bridge']}",
             "--console=read-only",
             "--resolv-conf=off",
@@ -219,7 +226,6 @@ def main() -> None:
             "lab": {"type": "str", "required": True},
             "state_dir": {"type": "path", "required": True},
             "run_dir": {"type": "path", "required": True},
-            "image": {"type": "path"},
             "bridge": {"type": "str", "default": "br0"},
             "hosts": {
                 "type": "list",
@@ -227,6 +233,7 @@ def main() -> None:
                 "required": True,
                 "options": {
                     "name": {"type": "str", "required": True},
+                    "image": {"type": "path", "required": True},
                     "files": {"type": "dict", "default": {}, "no_log": False},
                 },
             },
