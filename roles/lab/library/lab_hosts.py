@@ -163,8 +163,14 @@ class Fleet:
             host.root.assemble(self._module.run_command)
             host.write()
         for host in idle:
+            self._unplug(host)
             host.daemon.start(self._module.run_command, self._command(host))
         return changes
+
+    def _unplug(self, host: Host) -> None:
+        """Remove the network link of a host that has ended; the kernel may keep it for a while."""
+        link = f"vb-{self._lab}-{host.name}"
+        self._module.run_command(["ip", "-n", self._lab, "link", "delete", "dev", link])
 
     def _names(self) -> list[str]:
         return [host.name for host in self.hosts]
