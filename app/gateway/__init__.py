@@ -66,10 +66,10 @@ def load_searcher(
     Raises: GenerationError where it is damaged or does not fit the fleet.
     """
     manifest = Manifest.load(directory)
-    if len(manifest.shards) != len(config.shard_urls):
+    if len(manifest.shards) > len(config.shard_urls):
         raise GenerationError(
             f"generation {manifest.id} has {len(manifest.shards)} shards, this fleet has "
-            f"{len(config.shard_urls)}"
+            f"{len(config.shard_urls)}: raise askfleet_shard_count and run site.yml"
         )
     manifest.verify(directory, (), routing=True)
     searcher = Searcher(

@@ -103,9 +103,7 @@ class ShardPart:
         """
         manifest = Manifest.load(directory)
         if shard >= len(manifest.shards):
-            raise GenerationError(
-                f"generation {manifest.id} has {len(manifest.shards)} shards, no shard {shard}"
-            )
+            return AbsentPart(manifest)
         if verify:
             manifest.verify(directory, [shard], routing=False)
         info = manifest.shards[shard]
@@ -198,3 +196,37 @@ class ShardPart:
             for record, one in zip(records, short.offered, strict=True)
         ]
         return Found(hits, short.ordinals, short.scores)
+
+
+class AbsentPart(ShardPart):
+    """The part of a shard that its generation does not have: no document, and nobody asks it.
+
+    So a fleet may have more shards than what it serves: while it grows, and before it shrinks.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.count = 0
+
+    def withdraw(self, ids: frozenset[str]) -> None:
+        """There is nothing to leave out."""
+
+    @property
+    def withdrawn(self) -> frozenset[str]:
+        """None of its documents is withdrawn."""
+        return frozenset()
+
+    def self_query(self) -> None:
+        """There is nothing to search."""
+
+    def passing(self, text: str) -> Passing | None:  # noqa: ARG002  # as a ShardPart's
+        """Any filter leaves nothing."""
+        return None
+
+    def at_hand(self, text: str) -> bool:  # noqa: ARG002  # as a ShardPart's
+        """Nothing takes no time."""
+        return True
+
+    def search(self, queries: NDArray[np.float32], *_: object) -> list[Found]:
+        """Nothing, for each question."""
+        return [Found([], [], []) for _ in queries]

@@ -242,6 +242,18 @@ def test_a_shard_that_is_new_to_its_host_waits_for_its_data(served: Rollouts) ->
     assert not served.roll(OLD, services=[*served.services, new])["changed"]
 
 
+def test_a_shard_that_the_generation_does_not_have_runs(served: Rollouts) -> None:
+    """The fleet has more shards than what it serves: this one has nothing to wait for."""
+    new = served.host.service("shard", 2)
+    served.host.answers[new["name"]] = served.host.answers["shard-0"]
+    served.write("first", [*served.services, new])
+    manifest = Path(served.host.place("shard", GENERATION), "manifest.json")
+    manifest.write_text('{"shards": [{}, {}]}')
+    told = served.roll(OLD, services=[*served.services, new], drain=[])
+    assert told["restarted"] == ["shard-2"]
+    assert served.host.calls("systemctl restart")
+
+
 @pytest.mark.slow
 def test_a_new_unit_goes_when_the_release_goes_back(served: Rollouts) -> None:
     new = served.host.service("shard", 2)

@@ -99,6 +99,18 @@ def test_a_shard_gets_the_memory_that_its_generations_need(host: FakeHost) -> No
     ]
 
 
+def test_a_shard_that_its_generation_does_not_have_needs_its_own_memory(host: FakeHost) -> None:
+    services = running(host, "shard", 2)
+    for name, needs in ((OLD, [100, 200, 300]), (NEW, [10, 20])):
+        place = Path(host.place("shard", name))
+        place.mkdir()
+        shards = [{"memory_bytes": need} for need in needs]
+        (place / "manifest.json").write_text(json.dumps({"shards": shards}))
+    assert switch(host, *services, to=(NEW, OLD))["changed"]
+    (told,) = [call.partition("[")[0].split()[2:] for call in host.calls("systemctl set-property")]
+    assert told == ["askfleet-shard@2.service", f"MemoryMax={(512 << 20) + 300}"]
+
+
 @pytest.mark.parametrize(
     ("kind", "processes", "limit"),
     [

@@ -112,12 +112,61 @@ def test_what_cannot_be_loaded_changes_nothing_and_is_logged_once(
     assert asked(fleet) == built[0].manifest.id
 
 
-def test_a_generation_of_another_number_of_shards_is_not_followed(
+def test_a_generation_of_more_shards_than_the_fleet_has_is_not_followed(
     fleet: LocalFleet, built: list[SmallGeneration], tmp_path: Path
 ) -> None:
-    two = build_small(tmp_path / "two", artefact=built[0].artefact, shards=2)
-    flip(links_of(fleet), "current", two.directory)
+    four = build_small(tmp_path / "four", artefact=built[0].artefact, shards=4)
+    flip(links_of(fleet), "current", four.directory)
     assert asked(fleet) == built[1].manifest.id
+
+
+@pytest.mark.parametrize("grows", [True, False])
+def test_a_fleet_grows_and_shrinks_by_an_update(
+    built: list[SmallGeneration], tmp_path: Path, grows: bool
+) -> None:
+    """Each generation is asked by its own number of shards; the others have nothing of it."""
+    two = build_small(tmp_path / "two", artefact=built[0].artefact, shards=2)
+    old, new = (two, built[0]) if grows else (built[0], two)
+    fleet = start_fleet(tmp_path, new, old, 3)
+    flip(links_of(fleet), "current", old.directory)
+    flip(links_of(fleet), "previous", new.directory)
+    assert asked(fleet) == old.manifest.id
+    flip(links_of(fleet), "current", new.directory)
+    flip(links_of(fleet), "previous", old.directory)
+    assert asked(fleet) == new.manifest.id
+    for generation in (old, new):
+        answer = read(
+            fleet.gateway.get(
+                "/v1/search?q=question number 7&probe=all",
+                headers={**CANARY, "Askfleet-Generation": generation.manifest.id},
+            ),
+            Search,
+        )
+        (query,) = answer.queries
+        assert (answer.generation, query.results[0].text) == (
+            generation.manifest.id,
+            "question number 7",
+        )
+        assert query.shards_asked == list(range(len(generation.manifest.shards)))
+    told = read(fleet.shards[2].get("/health"), dict)
+    assert told["status"] == "ok"
+    assert told["generations"] == {"current": new.manifest.id, "previous": old.manifest.id}
+    assert (told["documents"] > 0) is grows
+
+
+def test_a_shard_that_its_generation_does_not_have_finds_nothing(
+    built: list[SmallGeneration], tmp_path: Path
+) -> None:
+    fleet = start_fleet(tmp_path, built[0], count=4)
+    vectors = built[0].vectors[:2].tobytes()
+    asked_for = f"/search?generation={built[0].manifest.id}&k=3"
+    headers = {"Askfleet-Model": built[0].manifest.model.fingerprint}
+    answer = fleet.shards[3].post(asked_for, headers=headers, data=vectors)
+    assert (answer.status_code, answer.get_json()["results"]) == (200, [[], []])
+    refused = fleet.shards[3].post(
+        f"/search?generation={NOWHERE}&k=3", headers=headers, data=vectors
+    )
+    check_problem(refused, 409, "generation_not_loaded", "generation")
 
 
 def test_a_faulty_previous_is_left_out(

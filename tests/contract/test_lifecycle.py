@@ -255,7 +255,6 @@ def test_the_first_503_comes_before_ready(
     ("change", "message"),
     [
         ({"ASKFLEET_LINKS": "/nowhere"}, "/nowhere/current does not exist: run update_index.yml"),
-        ({"ASKFLEET_SHARD": "7"}, "has 3 shards, no shard 7"),
         ({"ASKFLEET_SHRAD": "0"}, "ASKFLEET_SHRAD; did you mean ASKFLEET_SHARD?"),
         ({"ASKFLEET_THREADS": "x"}, "ASKFLEET_THREADS='x' is not a whole number"),
     ],

@@ -36,13 +36,14 @@ def fleet_of(
     groups: dict[str, list[str]],
     shards: dict[str, list[int]],
     addresses: dict[str, str] | None = None,
+    count: int = 2,
 ) -> dict[str, Any]:
-    """The topology of some hosts with two shards; a host's address is its name, or as given."""
+    """The topology of some hosts with shards; a host's address is its name, or as given."""
     text = (ROOT / "roles/askfleet/meta/argument_specs.yml").read_text()
     specs = yaml.safe_load(text)["argument_specs"]["inventory"]["options"]
     hosts = {host for members in groups.values() for host in members}
     hostvars: dict[str, dict[str, Any]] = {
-        host: {"askfleet_shard_count": 2, "shards": shards.get(host)} for host in hosts
+        host: {"askfleet_shard_count": count, "shards": shards.get(host)} for host in hosts
     }
     for host, address in (addresses or {}).items():
         hostvars[host]["askfleet_address"] = address

@@ -65,10 +65,16 @@ class LocalFleet:
 
 
 def start_fleet(
-    root: Path, generation: SmallGeneration, previous: SmallGeneration | None = None
+    root: Path,
+    generation: SmallGeneration,
+    previous: SmallGeneration | None = None,
+    count: int | None = None,
 ) -> LocalFleet:
-    """Encoder, shards and gateway on one generation; shards and gateway hold ``previous`` too."""
-    count = len(generation.manifest.shards)
+    """Encoder, shards and gateway on one generation; shards and gateway hold ``previous`` too.
+
+    There are ``count`` shards; by default as many as the generation has.
+    """
+    count = len(generation.manifest.shards) if count is None else count
     encoder_root = root / "encoder"
     encoder_root.mkdir()
     apps = {

@@ -72,7 +72,7 @@ def askfleet_last_replicas(fleet: Json, looked: Mapping[str, Json]) -> list[str]
         for generation, held in look["held"]["generations"].items()
         if generation in live
     }
-    faults = []
+    faults = _too_many_shards(fleet, looks, live)
     for pool in pools_of(fleet):
         ids = models if pool.kind == "encoder" else live
         leaving = _leaving(pool, fleet, looks, ids)
@@ -82,6 +82,25 @@ def askfleet_last_replicas(fleet: Json, looked: Mapping[str, Json]) -> list[str]
         if leaving and lost:
             faults.append(_refusal(pool, leaving, missing, sorted(live)))
     return faults
+
+
+def _too_many_shards(fleet: Json, looks: Mapping[str, Json], live: Iterable[str]) -> list[str]:
+    """Refuse fewer shards than a generation has that is served."""
+    count = len(fleet["shards"])
+    has = {
+        one: len(look["held"]["generations"][one]["memory"])
+        for one in sorted(live)
+        for look in looks.values()
+        if one in look["held"]["generations"]
+    }
+    return [
+        f"generation {one}, which gateways serve, has {shards} shards, the inventory {count} "
+        f"(askfleet_shard_count): leave them in the inventory, serve a generation of {count} "
+        f"(update_index.yml -e corpus=FILE -e shard_count={count}), then take them out and run "
+        "site.yml again"
+        for one, shards in has.items()
+        if shards > count
+    ]
 
 
 def askfleet_other_pools(fleet: Json, looks: Mapping[str, Json]) -> list[str]:

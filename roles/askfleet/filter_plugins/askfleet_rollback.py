@@ -34,12 +34,15 @@ def askfleet_previous(looked: Mapping[str, Json], fleet: Json, new: Json) -> dic
 
 
 def _is_missing(host: Json, held: Json, generation: str, model: str) -> bool:
-    files = held["generations"].get(generation, {}).get("files", ())
+    own = held["generations"].get(generation, {})
+    files = own.get("files", ())
     for service in host["services"]:
         if service["kind"] == "encoder":
             if model and model not in held["models"]:
                 return True
             continue
+        if own and (service["shard"] or 0) >= len(own["memory"]):
+            continue  # a shard that the generation does not have
         prefix = f"{service['part'] or 'routing'}/"
         if not any(name.startswith(prefix) for name in files):
             return True
@@ -79,6 +82,13 @@ def askfleet_target(looked: Mapping[str, Json], fleet: Json, wanted: str) -> dic
     first = next((told for told in held.values() if told), None)
     if first is None:
         return _no(_bring(f"No gateway has {target}", target))
+    count = len(fleet["shards"])
+    if len(first["memory"]) > count:
+        return _no(
+            f"{target} has {len(first['memory'])} shards, the inventory {count}: give the others "
+            f"hosts again, raise askfleet_shard_count, run site.yml and "
+            f"update_index.yml -e generation={target}"
+        )
     without = [g for g in gateways if not held[g]]
     behind = [f"{g}: gateway: it does not have {target}, and stops" for g in without]
     faults = []

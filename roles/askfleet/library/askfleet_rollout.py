@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.askfleet_host import (
+    has_shard,
     host_lock,
     log_of,
     note,
@@ -187,11 +188,16 @@ class Rollout:
                 systemctl("stop", [f"{service['unit']}.service", f"{service['unit']}.socket"])
 
     def _has_something(self, service: dict[str, Any]) -> bool:
-        """Whether there is something to serve; a shard that is new to its host has nothing yet."""
+        """Whether there is something to serve; a shard that is new to its host has nothing yet.
+
+        A shard that the generation does not have runs, with nothing.
+        """
         current = Path(service["links"]) / "current"
         if not current.is_symlink():
             return False
-        return not current.exists() or (current / (service["part"] or "")).exists()
+        if not current.exists() or (current / (service["part"] or "")).exists():
+            return True
+        return service["shard"] is not None and not has_shard(current, service["shard"])
 
     def _unit_of(self, service: dict[str, Any], end: str = ".service") -> Path:
         return Path(self.files.places["units"], f"{service['unit']}{end}")

@@ -145,6 +145,15 @@ def serves(body: dict[str, Any], target: str) -> bool:
     return body["status"] == "ok" and loaded(body).get("current") == Path(target).name
 
 
+def has_shard(generation: Path, shard: int) -> bool:
+    """Whether a generation, by its manifest, has this shard; True where nothing can be told."""
+    try:
+        told = json.loads((generation / "manifest.json").read_text(encoding="utf-8"))
+        return shard < len(told["shards"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
 def systemctl(
     verb: str, units: Iterable[str], *options: str, timeout: float = 600.0
 ) -> tuple[int, str, str]:

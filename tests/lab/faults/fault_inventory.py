@@ -16,22 +16,26 @@ Groups = dict[str, dict[str, dict[str, Any]]]
 class Inventory:
     """A copy of inventory/lab with a change."""
 
-    def __init__(self, directory: Path, change: Callable[[Groups], None]) -> None:
+    def __init__(self, directory: Path, change: Callable[[Groups], None], **fleet: Any) -> None:
+        """Copy it into ``directory``, which must not be there; ``fleet`` are variables of all."""
         shutil.copytree(REPO / "inventory/lab", directory)
         file = directory / "hosts.yml"
         told = yaml.safe_load(file.read_text(encoding="utf-8"))
         groups = {name: group["hosts"] for name, group in told["lab"]["children"].items()}
         change(groups)
         file.write_text(yaml.safe_dump(told), encoding="utf-8")
+        every = directory / "group_vars/all/changed.yml"
+        every.write_text(yaml.safe_dump(fleet), encoding="utf-8")
         self._options = ("-i", str(directory))
 
     def site(self, *more: str) -> Play:
         """Run site.yml."""
         return play("site.yml", *self._options, *more)
 
-    def update(self, generation: str) -> Play:
+    def update(self, generation: str, *more: str) -> Play:
         """Run update_index.yml for a generation of the tests."""
-        told = ("-e", f"generation={generation}", "-e", f"generation_dir={GENERATIONS}")
+        settings = (f"generation={generation}", f"generation_dir={GENERATIONS}", *more)
+        told = (part for one in settings for part in ("-e", one))
         return play("update_index.yml", *self._options, *told)
 
     def rollback(self) -> Play:
