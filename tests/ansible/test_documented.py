@@ -13,7 +13,8 @@ import pytest
 import yaml
 from ansible_sources import ROOT
 
-MODULES = sorted((ROOT / "roles").glob("*/library/*.py"))
+MODULES = sorted((ROOT / "plugins/modules").glob("*.py"))
+COLLECTION = "askfleet.fleet"
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 
 
@@ -38,26 +39,39 @@ def constant(source: ast.Module, name: str) -> Any:
 
 
 def taken(source: ast.Module) -> dict[str, dict[str, Any]]:
-    """The options that a module really takes: its argument_spec."""
+    """The options that a module or an action really takes: its argument_spec."""
+    calls = [node for node in ast.walk(source) if isinstance(node, ast.Call)]
     (spec,) = [
         keyword.value
-        for node in ast.walk(source)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "AnsibleModule"
-        for keyword in node.keywords
+        for call in calls
+        if ast.unparse(call.func) == "AnsibleModule"
+        for keyword in call.keywords
         if keyword.arg == "argument_spec"
+    ] or [
+        call.args[0] for call in calls if ast.unparse(call.func).endswith("validate_argument_spec")
     ]
     found: dict[str, dict[str, Any]] = ast.literal_eval(spec)
     return found
 
 
+@pytest.fixture(scope="module")
+def documented() -> dict[str, Any]:
+    """What ansible-doc says of every module, with what they share."""
+    return ansible_doc("--type", "module", *(f"{COLLECTION}.{module.stem}" for module in MODULES))
+
+
 @pytest.mark.slow
-def test_ansible_doc_shows_every_module() -> None:
-    directories = {str(path.parent) for path in MODULES}
-    found = ansible_doc("--module-path", ":".join(sorted(directories)), *[m.stem for m in MODULES])
-    assert set(found) == {module.stem for module in MODULES}
-    for name, shown in found.items():
+def test_ansible_doc_shows_every_module(documented: dict[str, Any]) -> None:
+    assert set(documented) == {f"{COLLECTION}.{module.stem}" for module in MODULES}
+    for name, shown in documented.items():
         assert shown["doc"]["short_description"], name
+        assert shown["doc"]["description"], name  # ansible-doc needs it for its text
         assert shown["examples"], name
+
+
+def test_every_action_has_a_module_that_documents_it() -> None:
+    actions = {path.name for path in (ROOT / "plugins/action").glob("*.py")}
+    assert actions - {module.name for module in MODULES} == set()
 
 
 @pytest.mark.slow
@@ -68,12 +82,15 @@ def test_ansible_doc_shows_every_role() -> None:
         assert found[name]["entry_points"], name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
-def test_what_is_documented_is_what_is_taken(module: Path) -> None:
+def test_what_is_documented_is_what_is_taken(documented: dict[str, Any], module: Path) -> None:
     source = ast.parse(module.read_text())
-    about = constant(source, "DOCUMENTATION")
-    assert about["module"] == module.stem
-    options, spec = about.get("options", {}), taken(source)
+    about = documented[f"{COLLECTION}.{module.stem}"]["doc"]
+    assert constant(source, "DOCUMENTATION")["module"] == module.stem
+    action = ROOT / "plugins/action" / module.name
+    options = about.get("options", {})
+    spec = taken(ast.parse(action.read_text()) if action.exists() else source)
     assert set(options) == set(spec)
     for name, option in options.items():
         assert option["description"], name
@@ -83,5 +100,5 @@ def test_what_is_documented_is_what_is_taken(module: Path) -> None:
             assert option.get(part) == real.get(part), f"{name}: {part}"
         assert option.get("required", False) == real.get("required", False), name
     for example in constant(source, "EXAMPLES"):
-        assert set(example[module.stem]) <= set(options), example["name"]
+        assert set(example[f"{COLLECTION}.{module.stem}"]) <= set(options), example["name"]
     assert constant(source, "RETURN") is None or isinstance(constant(source, "RETURN"), dict)

@@ -7,9 +7,9 @@ from typing import Any
 from ansible_sources import load_filter
 from fleet_looks import DATA, GROUPS, M1, A, B, C, fleet_of, look, looks, record
 
-keep = load_filter("askfleet_keep")
-back = load_filter("askfleet_rollback")
-parts = load_filter("askfleet_parts")
+keep = load_filter("keep")
+back = load_filter("rollback")
+parts = load_filter("parts")
 
 # Generations of `fleet_looks` have two shards.
 GROWN = {"shard-a": [0, 1], "shard-b": [1, 2]}
