@@ -51,7 +51,7 @@ class Trigger(threading.Thread):
 def turn_of(running: Running, kind: str) -> Condition:
     """Condition: the first host of a kind (encoders, shards, gateways) is about to be switched."""
     switch = "Switch what is not yet as it should be"
-    heading = f"PLAY [Activate the {'model' if kind == 'encoders' else 'generation'} on the {kind}"
+    heading = f") Activate the {'model' if kind == 'encoders' else 'generation'} on the {kind}"
     return lambda: switch in running.output.partition(heading)[2]
 
 

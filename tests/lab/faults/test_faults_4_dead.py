@@ -58,7 +58,7 @@ def test_host_dies_after_its_turn(fleet, tell, tell_load):
     before = fleet.picture()
     with _back_in_the_end():
         with fleet.load(old) as load, fleet.start(new) as running:
-            failed = _dies(running, lambda: f"PLAY [{SWITCHED}" in running.output)
+            failed = _dies(running, lambda: f") {SWITCHED}" in running.output)
         tell_load(load)
         failed.failed(
             f"{HOST}: confirming what it serves: it does not answer (ssh)",
