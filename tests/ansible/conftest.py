@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import ansible_modules  # noqa: F401  # finds the role's module_utils
 import pytest
 import yaml
 from ansible_sources import ROOT, Run
@@ -56,7 +55,9 @@ def play() -> Run:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
     """A host whose programs come first on PATH, and whose waits are short."""
-    restart = importlib.import_module("ansible.module_utils.askfleet_restart")
+    restart = importlib.import_module(
+        "ansible_collections.askfleet.fleet.plugins.module_utils.restart"
+    )
     monkeypatch.setattr(restart, "DRAIN", 0.01)
     monkeypatch.setattr(restart, "POLL", 0.01)
     found = FakeHost(tmp_path / "host")

@@ -112,8 +112,8 @@ def test_what_rules_cannot_be_made_of_is_named(changes: Any, words: list[str]) -
 
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
-    path = ROOT / "roles/firewall/library/askfleet_firewall.py"
-    spec = importlib.util.spec_from_file_location("askfleet_firewall_module", path)
+    path = ROOT / "plugins/modules/firewall.py"
+    spec = importlib.util.spec_from_file_location("firewall_module", path)
     assert spec is not None
     assert spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)

@@ -27,7 +27,7 @@ BEN = {"run": "r-2", "by": "ben@desk", "what": "rollback to Y", "since": "2026-1
 
 
 def lock(path: Path, holder: Json, **more: Any) -> dict[str, Any]:
-    return run_module("askfleet_lock", path=str(path), holder=holder, **more)
+    return run_module("lock", path=str(path), holder=holder, **more)
 
 
 def test_a_free_lock_is_taken_and_given_back(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def put(host: FakeHost, staged: Path, **more: Any) -> dict[str, Any]:
         "path": str(staged.with_name(IDS[0])),
         "verify": [str(host.program), "verify", "--shard=0"],
     }
-    return run_module("askfleet_place", **(params | more))
+    return run_module("place", **(params | more))
 
 
 def names(directory: Path) -> list[str]:
@@ -200,7 +200,7 @@ def prune(host: FakeHost, keep: int, **more: Any) -> list[str]:
 
 
 def pruned(data: Path, state: Path, keep: int, **more: Any) -> list[str]:
-    told = run_module("askfleet_prune", data_dir=str(data), state_dir=str(state), keep=keep, **more)
+    told = run_module("prune", data_dir=str(data), state_dir=str(state), keep=keep, **more)
     assert told["changed"] == bool(told["removed"])
     return sorted(Path(path).name for path in told["removed"])
 
@@ -309,7 +309,7 @@ def look(host: FakeHost, *services: Json, **more: Any) -> dict[str, Any]:
         "install_dir": str(host.root / "opt"),
         "state_dir": str(host.state),
     }
-    told = run_module("askfleet_look", **(params | more))
+    told = run_module("look", **(params | more))
     assert "failed" not in told, told
     assert not told["changed"]
     found: dict[str, Any] = told["look"]
@@ -544,7 +544,7 @@ def test_a_torn_line_of_the_journal_is_left_out(host: FakeHost) -> None:
 
     def switch(name: str) -> None:
         run_module(
-            "askfleet_switch",
+            "switch",
             kind="shard",
             services=[service],
             links=str(host.data / "shard"),
@@ -569,7 +569,7 @@ def test_a_torn_line_of_the_journal_is_left_out(host: FakeHost) -> None:
 @pytest.mark.parametrize("verb", ["enable", "disable", "restart", "stop", "show"])
 def test_systemctl_is_not_called_without_units(host: FakeHost, verb: str) -> None:
     """systemctl refuses an empty list; journalctl takes it for everything."""
-    common = importlib.import_module("ansible.module_utils.askfleet_host")
+    common = importlib.import_module("ansible_collections.askfleet.fleet.plugins.module_utils.host")
     assert common.systemctl(verb, []) == (0, "", "")
     assert common.systemctl(verb, iter(()), "--now") == (0, "", "")
     assert common.unit_states([]) == {}
@@ -578,7 +578,9 @@ def test_systemctl_is_not_called_without_units(host: FakeHost, verb: str) -> Non
 
 
 def test_a_host_without_services_stops_and_restarts_nothing(host: FakeHost) -> None:
-    restarts = importlib.import_module("ansible.module_utils.askfleet_restart")
+    restarts = importlib.import_module(
+        "ansible_collections.askfleet.fleet.plugins.module_utils.restart"
+    )
     restarts.check_startable([])
     restarts.restart([], lambda *_: False, drain=True, seconds=1)
     restarts.stop([])
@@ -592,25 +594,27 @@ BOOK = """
 - hosts: localhost
   gather_facts: false
   vars: VARS
-  roles: [{role: askfleet}]
   tasks:
-    - askfleet_look:
+    - askfleet.fleet.look:
         services: []
         data_dir: "{{ data }}"
         install_dir: /opt
         state_dir: "{{ state }}"
         nginx: /none
-    - askfleet_lock: {path: "{{ state }}/update.lock", holder: {run: r-1}}
-    - askfleet_place: {staged: "{{ data }}/.staging-x", path: "{{ data }}/x", verify: ["true"]}
-    - askfleet_prune: {data_dir: "{{ data }}", state_dir: "{{ state }}", keep: 1}
-    - askfleet_retire:
+    - askfleet.fleet.lock: {path: "{{ state }}/update.lock", holder: {run: r-1}}
+    - askfleet.fleet.place:
+        staged: "{{ data }}/.staging-x"
+        path: "{{ data }}/x"
+        verify: ["true"]
+    - askfleet.fleet.prune: {data_dir: "{{ data }}", state_dir: "{{ state }}", keep: 1}
+    - askfleet.fleet.retire:
         services: []
         install_dir: /opt
         config_dir: /etc
         data_dir: "{{ state }}"
         unit_dir: "{{ state }}"
         state_dir: "{{ state }}"
-    - askfleet_switch:
+    - askfleet.fleet.switch:
         kind: shard
         services: []
         links: "{{ data }}/shard"

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 from ansible_modules import run_module
-from ansible_sources import ROOT
 from fake_host import FakeHost
 
 STRANGER = 1  # a process that listens on none of these ports
-ports: Any = importlib.import_module("ansible.module_utils.askfleet_port")
-hosts: Any = importlib.import_module("ansible.module_utils.askfleet_host")
-restart: Any = importlib.import_module("ansible.module_utils.askfleet_restart")
+ports: Any = importlib.import_module("ansible_collections.askfleet.fleet.plugins.module_utils.port")
+hosts: Any = importlib.import_module("ansible_collections.askfleet.fleet.plugins.module_utils.host")
+restart: Any = importlib.import_module(
+    "ansible_collections.askfleet.fleet.plugins.module_utils.restart"
+)
 
 
 class Healthy(BaseHTTPRequestHandler):
@@ -106,12 +107,12 @@ def test_a_unit_must_have_its_ports_itself(host: FakeHost, port: int) -> None:
     unit = host.root / "units/nginx.service.pid"
     given = {"unit": "nginx.service", "ports": [port], "url": f"http://127.0.0.1:{port}"}
     unit.write_text(str(os.getpid()))
-    assert not run_module("askfleet_answers", **given, seconds=0).get("failed")
+    assert not run_module("answers", **given, seconds=0).get("failed")
     unit.write_text(str(STRANGER))
-    told = run_module("askfleet_answers", **given, seconds=0)["msg"]
+    told = run_module("answers", **given, seconds=0)["msg"]
     assert f"nginx.service does not listen on port {port}" in told
     assert f"(process {os.getpid()})" in told
-    assert not run_module("askfleet_answers", **given, seconds=0, check=True).get("failed")
+    assert not run_module("answers", **given, seconds=0, check=True).get("failed")
 
 
 # --- the stack -----------------------------------------------------------------------------------
@@ -120,7 +121,6 @@ def test_a_unit_must_have_its_ports_itself(host: FakeHost, port: int) -> None:
 def stack(tmp_path: Path, port: int, state: str) -> dict[str, Any]:
     return run_module(
         "stack_ports",
-        role=ROOT / "roles/stack",
         services=[{"name": "encoder", "port": port, "url": f"http://127.0.0.1:{port}"}],
         nginx_ports=[],
         edges=[],

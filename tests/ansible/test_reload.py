@@ -63,7 +63,7 @@ def master(host: FakeHost) -> Iterator[int]:
 @pytest.fixture
 def reload(master: int) -> Reload:
     given = {"unit": "nginx.service", "ports": [master], "seconds": 1}
-    return lambda **more: run_module("askfleet_reload", **(given | more))
+    return lambda **more: run_module("reload", **(given | more))
 
 
 def test_a_reload_that_is_taken(host: FakeHost, reload: Reload) -> None:

@@ -42,7 +42,7 @@ class Leaving:
             for end in (".socket", ".service"):
                 (self.next / "units" / f"{service['unit']}{end}").write_text("unit")
         told = run_module(
-            "askfleet_retire",
+            "retire",
             check=check,
             services=stay,
             install_dir=str(self.host.root / "install"),
@@ -128,7 +128,7 @@ def test_check_mode_removes_nothing(leaving: Leaving) -> None:
 
 def test_a_bare_host_has_nothing_to_lose(host: FakeHost) -> None:
     told = run_module(
-        "askfleet_retire",
+        "retire",
         check=True,
         services=[],
         install_dir=str(host.root),

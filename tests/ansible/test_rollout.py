@@ -71,7 +71,7 @@ class Rollouts:
             "ready_seconds": 1,
             "run": {"run": "r-1", "by": "anna@desk", "what": f"release {release}"},
         }
-        return run_module("askfleet_rollout", check=check, **(params | more))
+        return run_module("rollout", check=check, **(params | more))
 
     def release(self) -> str:
         return (self.install / "current").readlink().name
@@ -228,7 +228,7 @@ def test_a_host_that_only_loses_a_service_restarts_nothing(served: Rollouts) -> 
     served.write("first", stays)
     assert not served.roll(OLD, services=stays)["changed"]
     assert served.host.calls("systemctl restart", "systemctl enable", "systemctl disable") == []
-    assert len(list(served.units.iterdir())) == 4, "what left goes last, by askfleet_retire"
+    assert len(list(served.units.iterdir())) == 4, "what left goes last, by the module retire"
 
 
 def test_a_shard_that_is_new_to_its_host_waits_for_its_data(served: Rollouts) -> None:
@@ -272,7 +272,7 @@ def test_a_masked_unit_is_refused_before_anything_stops(served: Rollouts) -> Non
 
 
 def prune(install: Path, keep: int) -> list[str]:
-    told = run_module("askfleet_prune_releases", install_dir=str(install), keep=keep)
+    told = run_module("prune_releases", install_dir=str(install), keep=keep)
     return [str(Path(path).relative_to(install)) for path in told["removed"]]
 
 

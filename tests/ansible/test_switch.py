@@ -31,7 +31,7 @@ def switch(host: FakeHost, *services: Json, to: tuple[str, str], **more: Any) ->
         "state_dir": str(host.state),
         "run": RUN,
     }
-    return run_module("askfleet_switch", **(params | more))
+    return run_module("switch", **(params | more))
 
 
 def running(host: FakeHost, kind: str, *shards: int) -> list[Json]:
@@ -157,7 +157,7 @@ def test_where_the_other_replica_has_died_since_nothing_is_drained(host: FakeHos
 def test_where_the_other_replica_has_died_since_nothing_is_touched(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ansible.module_utils.askfleet_restart.LOOK", 0.0)
+    monkeypatch.setattr("ansible_collections.askfleet.fleet.plugins.module_utils.restart.LOOK", 0.0)
     services = running(host, "shard", 0, 1)
     host.others_answer = False
     told = switch(host, *services, to=(NEW, OLD), alone=False)

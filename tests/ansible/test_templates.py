@@ -195,7 +195,7 @@ def test_pools_name_every_replica(gateway: Path) -> None:
 
 
 def test_a_look_reads_the_pools_as_the_template_writes_them(gateway: Path, edge: Path) -> None:
-    pools = importlib.import_module("ansible.module_utils.askfleet_pools")
+    pools = importlib.import_module("ansible_collections.askfleet.fleet.plugins.module_utils.pools")
     found = pools.replicas(gateway / "nginx.conf")
     assert set(found) == {"encoder", "shard-0", "shard-1", "shard-2", "shard-3"}
     assert found["shard-2"] == ["198.18.0.32:7202", "198.18.0.33:7202"]

@@ -12,11 +12,7 @@ import pytest
 from ansible_sources import ROOT, Run
 
 ROLE = ROOT / "roles/askfleet"
-SETTINGS = {
-    "ANSIBLE_ACTION_PLUGINS": str(ROLE / "action_plugins"),
-    "ANSIBLE_LIBRARY": str(ROLE / "library"),
-    "ANSIBLE_MODULE_UTILS": str(ROLE / "module_utils"),
-}
+SETTINGS = {"ANSIBLE_ACTION_PLUGINS": str(ROLE / "action_plugins")}
 BOOK = """
 - hosts: localhost
   gather_facts: false

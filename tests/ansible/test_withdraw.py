@@ -23,7 +23,7 @@ OTHER = NOTHING.changed(["q2"], "2026-11-25T12:00:00Z", "root@other")
 
 def withdraw(host: FakeHost, *services: Any, check: bool = False, **more: Any) -> dict[str, Any]:
     return run_module(
-        "askfleet_withdrawn",
+        "withdrawn",
         check=check,
         path=str(host.data / NAME),
         services=list(services),
@@ -150,7 +150,7 @@ def test_a_list_that_is_too_long_is_refused_whole(host: FakeHost) -> None:
 
 def test_a_bare_host_has_nothing_to_answer_with(host: FakeHost) -> None:
     done = run_module(
-        "askfleet_withdrawn",
+        "withdrawn",
         path=str(host.root / "nowhere/x"),
         state_dir=str(host.state),
         ids=["a"],

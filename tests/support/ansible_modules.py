@@ -1,4 +1,4 @@
-"""Run a module of a role as Ansible does on a host, in this process."""
+"""Run a module as Ansible does on a host, in this process."""
 
 from __future__ import annotations
 
@@ -6,24 +6,16 @@ import importlib.util
 import io
 import json
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Any
 
-import ansible.module_utils
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_sources import ROOT
 
-ROLE = ROOT / "roles/askfleet"
-# Where Ansible puts what a module imports from its role.
-ansible.module_utils.__path__.append(str(ROLE / "module_utils"))
 
-
-def run_module(
-    name: str, *, check: bool = False, role: Path = ROLE, **params: Any
-) -> dict[str, Any]:
+def run_module(name: str, *, check: bool = False, **params: Any) -> dict[str, Any]:
     """Return what the module returns; `failed` is there when it failed."""
-    spec = importlib.util.spec_from_file_location(name, role / f"library/{name}.py")
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"plugins/modules/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CHANGELOG, INIT = "CHANGELOG.md", "app/__init__.py"
+CHANGELOG, INIT, GALAXY = "CHANGELOG.md", "app/__init__.py", "galaxy.yml"
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)", re.ASCII)
 UNRELEASED = "## [Unreleased]\n"
 
@@ -38,18 +38,18 @@ def with_page(changelog: str, version: str, day: str) -> str:
     return f"{before}{UNRELEASED}\n## [{version}] - {day}\n{after}"
 
 
-def with_version(source: str, version: str) -> str:
-    """The package's source with this version; raises ReleaseError where it is not a later one."""
-    found = re.search(r'__version__ = "(.+)"', source)
+def with_version(name: str, source: str, version: str) -> str:
+    """A file's source with this version; raises ReleaseError where it is not a later one."""
+    found = re.search(r'^(__version__ = "|version: )([^"\n]+)', source, re.MULTILINE)
     if found is None:
-        raise ReleaseError(f"{INIT} names no version")
-    if parts(version) <= parts(found[1]):
-        raise ReleaseError(f"{version} is not after {found[1]}, the version of {INIT}")
-    return source.replace(found[0], f'__version__ = "{version}"')
+        raise ReleaseError(f"{name} names no version")
+    if parts(version) <= parts(found[2]):
+        raise ReleaseError(f"{version} is not after {found[2]}, the version of {name}")
+    return source.replace(found[0], f"{found[1]}{version}")
 
 
 def release(root: Path, version: str, day: str) -> None:
-    """Write both files and commit them; nothing is written where something is refused."""
+    """Write the files and commit them; nothing is written where something is refused."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(  # no shell, and no input of others
@@ -67,11 +67,14 @@ def release(root: Path, version: str, day: str) -> None:
         raise ReleaseError("the tree has changes: commit them first, or put them away")
     made = {
         root / CHANGELOG: with_page((root / CHANGELOG).read_text("utf-8"), version, day),
-        root / INIT: with_version((root / INIT).read_text("utf-8"), version),
+        **{
+            root / name: with_version(name, (root / name).read_text("utf-8"), version)
+            for name in (INIT, GALAXY)
+        },
     }
     for path, text in made.items():
         path.write_text(text, "utf-8")
-    git("commit", "--quiet", "--message", f"Release {version}", CHANGELOG, INIT)
+    git("commit", "--quiet", "--message", f"Release {version}", CHANGELOG, INIT, GALAXY)
 
 
 def main() -> int:

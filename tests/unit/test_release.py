@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from release import CHANGELOG, INIT, ReleaseError, parts, release
+from release import CHANGELOG, GALAXY, INIT, ReleaseError, parts, release
 
 pytestmark = pytest.mark.slow  # git, several times a test
 
@@ -33,6 +33,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "t@example.org")
     (tmp_path / "app").mkdir()
     (tmp_path / INIT).write_text('"""It."""\n\n__version__ = "0.1.0"\n')
+    (tmp_path / GALAXY).write_text("name: fleet\nversion: 0.1.0\nreadme: README.md\n")
     (tmp_path / CHANGELOG).write_text(BEFORE)
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")
@@ -44,6 +45,7 @@ def test_a_release_is_one_commit(root: Path) -> None:
     release(root, "0.2.0", "2026-12-01")
     assert (root / CHANGELOG).read_text() == AFTER
     assert '__version__ = "0.2.0"' in (root / INIT).read_text()
+    assert (root / GALAXY).read_text() == "name: fleet\nversion: 0.2.0\nreadme: README.md\n"
     assert git(root, "log", "-1", "--format=%s") == "Release 0.2.0\n"
     assert git(root, "status", "--porcelain") == ""
 

@@ -98,7 +98,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     def _look(self, given: Mapping[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         about = {"url": given["url"], "others": given["others"]}
         found: dict[str, Any] = self._execute_module(
-            module_name="askfleet_metrics", module_args=about, task_vars=task_vars
+            module_name="askfleet.fleet.metrics", module_args=about, task_vars=task_vars
         )
         if "others" in found:
             found["own"] = read(found["own"])

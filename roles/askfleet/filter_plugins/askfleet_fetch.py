@@ -16,7 +16,7 @@ def askfleet_choice(looks: Mapping[str, Json], gateways: Sequence[str], wanted: 
     only when its content hash gives its id, so a wrong one is refused, never fetched.
 
     Args:
-        looks: what each host that answers holds and serves (the module askfleet_look).
+        looks: what each host that answers holds and serves (the module look).
         gateways: the gateway hosts.
         wanted: an id; "" for what the gateways serve.
 

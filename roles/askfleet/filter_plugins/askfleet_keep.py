@@ -92,7 +92,7 @@ def askfleet_other_pools(fleet: Json, looks: Mapping[str, Json]) -> list[str]:
 
     Args:
         fleet: the topology.
-        looks: what each host that answers has and serves (the module askfleet_look).
+        looks: what each host that answers has and serves (the module look).
     """
     wanted = {pool.service: pool.replicas for pool in pools_of(fleet)}
     faults = []

@@ -177,7 +177,7 @@ def askfleet_plan(
 
     Args:
         fleet: the topology.
-        looks: what each host that answers holds and serves (the module askfleet_look).
+        looks: what each host that answers holds and serves (the module look).
         new: what is to be served (the record that the role generation makes).
         data_dir: directory of generations and models on a host, for messages.
 

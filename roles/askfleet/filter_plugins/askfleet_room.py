@@ -23,7 +23,7 @@ def askfleet_room_faults(looks: Mapping[str, Json]) -> list[str]:
     """Name host, directory and fix wherever the look could not write, or would not much longer.
 
     Args:
-        looks: by host the answer of the module askfleet_look, with `writes`.
+        looks: by host the answer of the module look, with `writes`.
 
     Returns:
         One message a directory; none where everything could be written.

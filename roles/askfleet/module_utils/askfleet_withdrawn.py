@@ -1,1 +1,0 @@
-../../../app/generation/withdrawn.py
