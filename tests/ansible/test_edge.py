@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible_sources import load_filter
 
-edge = load_filter("askfleet_edge")
+edge = load_filter("edge")
 GROUPS = {"edge": ["edge-1"], "gateways": ["gateway-1"]}
 GOOD = {"name": "a", "sha256": "0" * 64}
 FILES = {"askfleet_tls": "files", "askfleet_tls_certificate": "c.pem", "askfleet_tls_key": "k.pem"}

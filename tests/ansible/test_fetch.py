@@ -8,7 +8,7 @@ import pytest
 from ansible_sources import load_filter
 from fleet_looks import GROUPS, M1, M2, MODEL_SIZES, SIZES, A, B, D, files, look, looks
 
-fetch = load_filter("askfleet_fetch")
+fetch = load_filter("fetch")
 
 MEMBERS = ["encoder-1", "encoder-2", "shard-a", "shard-b", "gateway-1", "gateway-2"]
 STAGED = {"generations": "/var/generations/.fetching-B", "models": "/var/models/.fetching-1"}

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from ansible_sources import ROOT, load_filter
 
-firewall = load_filter("askfleet_firewall")
-topology = load_filter("askfleet_topology")
+firewall = load_filter("firewall")
+topology = load_filter("topology")
 
 GROUPS = {
     "edge": ["edge-1"],

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_sources import load_filter
 
-holder = load_filter("askfleet_holder")
+holder = load_filter("holder")
 
 
 @pytest.fixture

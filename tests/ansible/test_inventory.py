@@ -10,8 +10,8 @@ import pytest
 from ansible_sources import ROOT, Run, load_filter
 from tripwire import fleet_behind_a_tripwire
 
-inventory = load_filter("askfleet_inventory")
-topology = load_filter("askfleet_topology")
+inventory = load_filter("inventory")
+topology = load_filter("topology")
 
 GROUPS = {
     "edge": ["edge-1"],

@@ -17,8 +17,8 @@ from ansible_sources import ROOT, Run, load_filter
 
 pytestmark = pytest.mark.slow  # its fixtures are
 
-inventory = load_filter("askfleet_inventory")
-topology = load_filter("askfleet_topology")
+inventory = load_filter("inventory")
+topology = load_filter("topology")
 
 GROUPS = {"edge": ["a"], "gateways": ["a"], "encoders": ["a", "b"], "shards": ["a", "b"]}
 NET = "fd61:736b:666c:"

@@ -8,7 +8,7 @@ import pytest
 from ansible_sources import load_filter
 from fleet_looks import FLEET, GROUPS, M1, SHARDS, A, B, asked, fleet_of, look, looks
 
-keep = load_filter("askfleet_keep")
+keep = load_filter("keep")
 
 # Shard 0 has one replica here, shard 1 two.
 LOST = {"shard-a": [1], "shard-b": [0, 1]}

@@ -25,7 +25,7 @@ from fleet_looks import (
     record,
 )
 
-parts = load_filter("askfleet_parts")
+parts = load_filter("parts")
 
 GATEWAY = SIZES["manifest.json"] + SIZES["canaries.jsonl"] + SIZES["routing/centroids.npy"]
 SHARD_1 = SIZES["shard-001/index.faiss"]

@@ -22,7 +22,7 @@ from fleet_looks import (
     record,
 )
 
-judge = load_filter("askfleet_progress")
+judge = load_filter("progress")
 
 STEPS = ["look", "lock", "stage", "encoder", "shard", "confirm", "gateway"]
 DEAD = {"unreachable": True, "msg": "no route"}

@@ -11,7 +11,7 @@ from fleet_looks import FLEET, record
 
 from index_builder.report.figures import BESIDE
 
-parts = load_filter("askfleet_parts")
+parts = load_filter("parts")
 GENERATION = "20260101T000000Z-0123abcd"
 
 

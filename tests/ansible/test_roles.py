@@ -24,7 +24,7 @@ def load(path: Path) -> Any:
 def test_no_two_plugins_name_a_filter_alike() -> None:
     """Ansible would take one of them, and say nothing."""
     names: Counter[str] = Counter()
-    for path in (ROOT / "roles").glob("*/filter_plugins/*.py"):
+    for path in (ROOT / "plugins/filter").glob("*.py"):
         spec = importlib.util.spec_from_file_location(f"one_{path.stem}", path)
         assert spec is not None
         assert spec.loader is not None

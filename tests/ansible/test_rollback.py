@@ -23,8 +23,8 @@ from fleet_looks import (
     record,
 )
 
-back = load_filter("askfleet_rollback")
-parts = load_filter("askfleet_parts")
+back = load_filter("rollback")
+parts = load_filter("parts")
 
 
 def looked(seen: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible_sources import load_filter
 
-room = load_filter("askfleet_room")
+room = load_filter("room")
 WELL = {"error": "", "why": "", "free": room.BYTES, "inodes": room.INODES}
 
 

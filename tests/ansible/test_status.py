@@ -15,7 +15,7 @@ from tripwire import fleet_behind_a_tripwire
 
 from client.status import COLUMNS
 
-judge = load_filter("askfleet_status")
+judge = load_filter("status")
 RELEASE = "1.0-00000001"
 
 

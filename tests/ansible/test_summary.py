@@ -9,7 +9,7 @@ import pytest
 from ansible_sources import load_filter
 from fleet_looks import FLEET, GROUPS, M1, A, B, C, look, looks
 
-summary = load_filter("askfleet_summary")
+summary = load_filter("summary")
 MEMBERS = GROUPS["encoders"] + GROUPS["shards"] + GROUPS["gateways"]
 
 

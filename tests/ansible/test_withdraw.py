@@ -14,7 +14,7 @@ from fake_host import FakeHost
 
 from app.generation.withdrawn import NAME, NOTHING, Withdrawn, parse, read
 
-filters = load_filter("askfleet_withdrawal")
+filters = load_filter("withdrawal")
 RUN = {"by": "root@controller", "since": "2026-11-26T12:00:00Z", "what": "withdraw q1"}
 ONE = NOTHING.changed(["q1"], RUN["since"], RUN["by"])
 BACK = ONE.changed(["q1"], RUN["since"], RUN["by"], undo=True)

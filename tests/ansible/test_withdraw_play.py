@@ -9,7 +9,7 @@ import pytest
 from ansible_sources import ROOT, Run, load_filter
 from tripwire import fleet_behind_a_tripwire
 
-filters = load_filter("askfleet_ids")
+filters = load_filter("ids")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def load_filter(name: str) -> ModuleType:
-    path = ROOT / "roles/askfleet/filter_plugins" / f"{name}.py"
+    path = ROOT / "plugins/filter" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from ansible_sources import ROOT, load_filter
 
-_topology = load_filter("askfleet_topology")
+_topology = load_filter("topology")
 
 DATA = "/srv/askfleet"
 A, B, C, D = (f"2026110{day}T000000Z-0000000{day}" for day in range(1, 5))

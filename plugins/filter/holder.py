@@ -81,7 +81,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
         return {
-            "askfleet_holder": askfleet_holder,
-            "askfleet_ended": askfleet_ended,
-            "askfleet_lock_faults": askfleet_lock_faults,
+            "holder": askfleet_holder,
+            "ended": askfleet_ended,
+            "lock_faults": askfleet_lock_faults,
         }

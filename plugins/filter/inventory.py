@@ -297,4 +297,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
-        return {"askfleet_inventory_errors": askfleet_inventory_errors}
+        return {"inventory_errors": askfleet_inventory_errors}

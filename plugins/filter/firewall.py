@@ -154,9 +154,9 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
         return {
-            "askfleet_accepts": askfleet_accepts,
-            "askfleet_calls": askfleet_calls,
-            "askfleet_firewall_errors": askfleet_firewall_errors,
-            "askfleet_sources": askfleet_sources,
-            "askfleet_family": askfleet_family,
+            "accepts": askfleet_accepts,
+            "calls": askfleet_calls,
+            "firewall_errors": askfleet_firewall_errors,
+            "sources": askfleet_sources,
+            "family": askfleet_family,
         }

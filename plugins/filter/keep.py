@@ -204,6 +204,6 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
         return {
-            "askfleet_last_replicas": askfleet_last_replicas,
-            "askfleet_other_pools": askfleet_other_pools,
+            "last_replicas": askfleet_last_replicas,
+            "other_pools": askfleet_other_pools,
         }

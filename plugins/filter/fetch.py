@@ -150,7 +150,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
         return {
-            "askfleet_choice": askfleet_choice,
-            "askfleet_pieces": askfleet_pieces,
-            "askfleet_piece_hosts": askfleet_piece_hosts,
+            "choice": askfleet_choice,
+            "pieces": askfleet_pieces,
+            "piece_hosts": askfleet_piece_hosts,
         }

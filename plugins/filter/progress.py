@@ -202,8 +202,8 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
         return {
-            "askfleet_progress": askfleet_progress,
-            "askfleet_wanted": askfleet_wanted,
-            "askfleet_stood_in": askfleet_stood_in,
-            "askfleet_lack": askfleet_lack,
+            "progress": askfleet_progress,
+            "wanted": askfleet_wanted,
+            "stood_in": askfleet_stood_in,
+            "lack": askfleet_lack,
         }

@@ -341,10 +341,10 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
         return {
-            "askfleet_parts": askfleet_parts,
-            "askfleet_previous_parts": askfleet_previous_parts,
-            "askfleet_bases": askfleet_bases,
-            "askfleet_bytes": askfleet_bytes,
-            "askfleet_plan": askfleet_plan,
-            "askfleet_sent": askfleet_sent,
+            "parts": askfleet_parts,
+            "previous_parts": askfleet_previous_parts,
+            "bases": askfleet_bases,
+            "bytes": askfleet_bytes,
+            "plan": askfleet_plan,
+            "sent": askfleet_sent,
         }

@@ -132,4 +132,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
-        return {"askfleet_previous": askfleet_previous, "askfleet_target": askfleet_target}
+        return {"previous": askfleet_previous, "target": askfleet_target}

@@ -69,4 +69,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
-        return {"askfleet_ids": askfleet_ids, "askfleet_no_ids": askfleet_no_ids}
+        return {"ids": askfleet_ids, "no_ids": askfleet_no_ids}

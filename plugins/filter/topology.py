@@ -289,6 +289,6 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
         return {
-            "askfleet_topology": askfleet_topology,
-            "askfleet_port_errors": askfleet_port_errors,
+            "topology": askfleet_topology,
+            "port_errors": askfleet_port_errors,
         }

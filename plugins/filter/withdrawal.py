@@ -151,10 +151,10 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
         return {
-            "askfleet_kept": askfleet_kept,
-            "askfleet_too_long": askfleet_too_long,
-            "askfleet_withdrawal": askfleet_withdrawal,
-            "askfleet_unaware": askfleet_unaware,
-            "askfleet_withdrawn_faults": askfleet_withdrawn_faults,
-            "askfleet_withdrawn_lines": askfleet_withdrawn_lines,
+            "kept": askfleet_kept,
+            "too_long": askfleet_too_long,
+            "withdrawal": askfleet_withdrawal,
+            "unaware": askfleet_unaware,
+            "withdrawn_faults": askfleet_withdrawn_faults,
+            "withdrawn_lines": askfleet_withdrawn_lines,
         }

@@ -58,4 +58,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
-        return {"askfleet_room_faults": askfleet_room_faults, "askfleet_rooms": askfleet_rooms}
+        return {"room_faults": askfleet_room_faults, "rooms": askfleet_rooms}

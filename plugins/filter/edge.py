@@ -85,4 +85,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
-        return {"askfleet_edge_errors": askfleet_edge_errors}
+        return {"edge_errors": askfleet_edge_errors}

@@ -26,4 +26,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
-        return {"askfleet_typed": askfleet_typed}
+        return {"typed": askfleet_typed}

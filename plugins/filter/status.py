@@ -188,7 +188,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
         return {
-            "askfleet_status": askfleet_status,
-            "askfleet_history": askfleet_history,
-            "askfleet_journal": askfleet_journal,
+            "status": askfleet_status,
+            "history": askfleet_history,
+            "journal": askfleet_journal,
         }

@@ -198,9 +198,9 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Return the filters by the name templates call them."""
         return {
-            "askfleet_verdict": askfleet_verdict,
-            "askfleet_unwritten": askfleet_unwritten,
-            "askfleet_staged": askfleet_staged,
-            "askfleet_removed": askfleet_removed,
-            "askfleet_summary": askfleet_summary,
+            "verdict": askfleet_verdict,
+            "unwritten": askfleet_unwritten,
+            "staged": askfleet_staged,
+            "removed": askfleet_removed,
+            "summary": askfleet_summary,
         }
