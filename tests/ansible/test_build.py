@@ -14,12 +14,11 @@ from pathlib import Path
 import pytest
 from ansible_sources import ROOT, Run
 
-PLUGINS = str(ROOT / "roles/generation/action_plugins")
 BOOK = """
 - hosts: localhost
   gather_facts: false
   tasks:
-    - askfleet_build:
+    - askfleet.fleet.build:
         argv: [sh, -c, '{script}']
         chdir: /
         log: {log}
@@ -44,7 +43,7 @@ def test_its_result_is_the_last_word(
     play: Run, build: Callable[[str], Path], tmp_path: Path
 ) -> None:
     script = 'echo "encoding: 1 of 2" >&2; echo "{\\"id\\": \\"A\\", \\"new\\": true}"'
-    done = play(build(script), ANSIBLE_ACTION_PLUGINS=PLUGINS)
+    done = play(build(script))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "A, changed: True" in done.stdout
     lines = done.stdout.splitlines()
@@ -57,7 +56,7 @@ def test_its_result_is_the_last_word(
 @pytest.mark.slow
 def test_its_reason_stands_alone(play: Run, build: Callable[[str], Path], says: str) -> None:
     script = f'echo "reading: 1" >&2; echo "{says}" >&2; echo "publish one" >&2; exit 1'
-    done = play(build(script), ANSIBLE_ACTION_PLUGINS=PLUGINS)
+    done = play(build(script))
     assert done.returncode == 2
     told = done.stdout.partition("fatal:")[2]
     assert "The build failed: no model" in told
@@ -73,7 +72,7 @@ def running(build: Callable[[str], Path], tmp_path: Path) -> Iterator[subprocess
     with subprocess.Popen(
         [Path(sys.executable).parent / "ansible-playbook", build(script)],
         cwd=ROOT,
-        env={**os.environ, "ANSIBLE_ACTION_PLUGINS": PLUGINS, "ANSIBLE_NOCOLOR": "1"},
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,

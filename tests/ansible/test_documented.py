@@ -39,13 +39,16 @@ def constant(source: ast.Module, name: str) -> Any:
 
 
 def taken(source: ast.Module) -> dict[str, dict[str, Any]]:
-    """The options that a module really takes: its argument_spec."""
+    """The options that a module or an action really takes: its argument_spec."""
+    calls = [node for node in ast.walk(source) if isinstance(node, ast.Call)]
     (spec,) = [
         keyword.value
-        for node in ast.walk(source)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "AnsibleModule"
-        for keyword in node.keywords
+        for call in calls
+        if ast.unparse(call.func) == "AnsibleModule"
+        for keyword in call.keywords
         if keyword.arg == "argument_spec"
+    ] or [
+        call.args[0] for call in calls if ast.unparse(call.func).endswith("validate_argument_spec")
     ]
     found: dict[str, dict[str, Any]] = ast.literal_eval(spec)
     return found
@@ -62,6 +65,11 @@ def test_ansible_doc_shows_every_module() -> None:
         assert shown["examples"], name
 
 
+def test_every_action_has_a_module_that_documents_it() -> None:
+    actions = {path.name for path in (ROOT / "plugins/action").glob("*.py")}
+    assert actions - {module.name for module in MODULES} == set()
+
+
 @pytest.mark.slow
 def test_ansible_doc_shows_every_role() -> None:
     found = ansible_doc("--type", "role", "--roles-path", str(ROOT / "roles"), *ROLES)
@@ -75,7 +83,9 @@ def test_what_is_documented_is_what_is_taken(module: Path) -> None:
     source = ast.parse(module.read_text())
     about = constant(source, "DOCUMENTATION")
     assert about["module"] == module.stem
-    options, spec = about.get("options", {}), taken(source)
+    action = ROOT / "plugins/action" / module.name
+    options = about.get("options", {})
+    spec = taken(ast.parse(action.read_text()) if action.exists() else source)
     assert set(options) == set(spec)
     for name, option in options.items():
         assert option["description"], name

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_sources import ROOT, Run
+from ansible_sources import Run
 
-PLUGINS = str(ROOT / "roles/askfleet/action_plugins")
 BOOK = """
 - hosts: localhost
   gather_facts: false
   tasks:
-    - askfleet_preview: {arguments}
+    - askfleet.fleet.preview: {arguments}
       register: made
     - debug:
         msg: "the report is {{{{ made.report | default('none') }}}}"
@@ -50,7 +49,7 @@ def preview(play: Run, tmp_path: Path) -> Preview:
         }
         book = tmp_path / "book.yml"
         book.write_text(BOOK.format(arguments=json.dumps(arguments)))
-        done = play(book, ANSIBLE_ACTION_PLUGINS=PLUGINS)
+        done = play(book)
         return done.returncode, " ".join(done.stdout.split())
 
     return run

@@ -9,15 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from ansible_sources import ROOT, Run
+from ansible_sources import Run
 
-ROLE = ROOT / "roles/askfleet"
-SETTINGS = {"ANSIBLE_ACTION_PLUGINS": str(ROLE / "action_plugins")}
 BOOK = """
 - hosts: localhost
   gather_facts: false
   tasks:
-    - askfleet_watch: {arguments}
+    - askfleet.fleet.watch: {arguments}
       register: watched
     - debug:
         msg: "seen: {{{{ watched.told }}}}"
@@ -64,7 +62,7 @@ def serve() -> Iterator[Serve]:
 def watch(play: Run, tmp_path: Path, url: str, *others: str) -> tuple[int, str]:
     arguments = json.dumps({"url": url, "others": others, "seconds": 1})
     (tmp_path / "book.yml").write_text(BOOK.format(arguments=arguments))
-    done = play(tmp_path / "book.yml", **SETTINGS)
+    done = play(tmp_path / "book.yml")
     return done.returncode, " ".join(done.stdout.split())
 
 

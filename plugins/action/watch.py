@@ -12,44 +12,6 @@ from index_builder.progress import show
 from index_builder.watch.counts import Counts, less, read, together
 from index_builder.watch.verdict import LEAST, worse
 
-DOCUMENTATION = r"""
-module: askfleet_watch
-short_description: Watch a gateway that was switched beside those that were not
-description:
-  - Reads what the gateways count, again and again, and compares what they have counted since. Fails
-    as soon as the gateway of this host serves users worse, and says in what.
-options:
-  url:
-    description: The gateway of this host.
-    type: str
-    required: true
-  others:
-    description: The other gateways, as their hosts are reached from this one.
-    type: list
-    elements: str
-    required: true
-  seconds:
-    description: How long to watch.
-    type: int
-    required: true
-author: askfleet
-"""
-
-EXAMPLES = r"""
-- name: Watch for two minutes
-  askfleet_watch:
-    url: http://127.0.0.1:7000
-    others: ["http://198.18.0.12:7000"]
-    seconds: 120
-"""
-
-RETURN = r"""
-told:
-  description: What was seen, for people.
-  type: str
-  returned: success
-"""
-
 EVERY = 10.0  # seconds between two looks, at least
 LOOKS = 30  # at most
 
