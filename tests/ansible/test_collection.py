@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 import tarfile
 from pathlib import Path
 
 import pytest
 import yaml
-from ansible_sources import ROOT
+from ansible_sources import ROOT, Run
 
 import app
 
@@ -18,6 +19,19 @@ BIN = Path(sys.executable).parent
 GALAXY = yaml.safe_load((ROOT / "galaxy.yml").read_text())
 NAME = f"{GALAXY['namespace']}.{GALAXY['name']}"
 MODULES = sorted((ROOT / "plugins/modules").glob("*.py"))
+
+HERE = "ansible_collections/askfleet/fleet"
+SITE = sysconfig.get_path("purelib")
+BOOK = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  tasks:
+    - askfleet.fleet.look: {services: [], data_dir: /x, install_dir: /x, state_dir: /x, nginx: /x}
+      register: seen
+    - debug:
+        msg: "{{ ['10.0.0.1', '::1'] | askfleet.fleet.family(4) }}, {{ seen.look.disk.free > 0 }}"
+"""
 
 pytestmark = pytest.mark.slow  # ansible-galaxy and ansible-doc, about a second each
 
@@ -82,12 +96,41 @@ def test_the_archive_has_what_is_tracked_and_nothing_made(built: Path) -> None:
 
 
 def test_what_is_installed_is_found_by_its_full_name(installed: Path) -> None:
-    home = installed / "ansible_collections/askfleet/fleet/plugins/modules"
+    home = installed / HERE / "plugins/modules"
     names = [f"{NAME}.{module.stem}" for module in MODULES]
     shown = run("ansible-doc", *names, cwd=installed, ANSIBLE_COLLECTIONS_PATH=installed)
     assert [m.name for m in MODULES if f"({home}/{m.name})" not in shown] == []
 
 
 def test_make_setup_makes_it_found_from_any_directory(tmp_path: Path) -> None:
-    shown = run("ansible-doc", "--metadata-dump", "--no-fail-on-errors", NAME, cwd=tmp_path)
-    assert f'"{NAME}.look"' in shown
+    shown = run("ansible-doc", f"{NAME}.look", cwd=tmp_path)
+    assert f"({SITE}/{HERE}/plugins/modules/look.py)" in shown
+
+
+@pytest.mark.parametrize("where", ["linked", "installed"])
+def test_its_playbooks_run_by_their_full_names(
+    play: Run, tmp_path: Path, installed: Path, where: str
+) -> None:
+    """As far as they do without hosts: the callback beside them reads their roles."""
+    paths = {"ANSIBLE_COLLECTIONS_PATH": str(installed if where == "installed" else tmp_path)}
+    given = ["-i", f"{ROOT}/inventory/lab", "-e", "allow_lost_host=1"]
+    done = play(f"{NAME}.status", *given, cwd=tmp_path, ANSIBLE_CALLBACK_PLUGINS="", **paths)
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert "-e allow_lost_host: status.yml has no such variable" in done.stderr
+
+
+def test_a_playbook_does_not_run_with_the_plugins_of_another_tree(
+    play: Run, installed: Path
+) -> None:
+    done = play("status.yml", "-e", "x=1", ANSIBLE_COLLECTIONS_PATH=str(installed))
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert f"collection askfleet.fleet in {installed}/{HERE}: run `make setup`" in done.stderr
+    assert "PLAY [" not in done.stdout
+
+
+def test_filters_and_modules_do_without_a_role(play: Run, tmp_path: Path) -> None:
+    (tmp_path / "book.yml").write_text(BOOK)
+    python = f"ansible_python_interpreter={sys.executable}"
+    done = play("-i", "localhost,", "-e", python, tmp_path / "book.yml", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "['10.0.0.1'], True" in done.stdout, done.stdout

@@ -13,12 +13,12 @@ from ansible_sources import ROOT, Run
 
 
 def load() -> ModuleType:
-    path = ROOT / "playbooks/callback_plugins/askfleet_ending.py"
-    spec = importlib.util.spec_from_file_location("askfleet_ending", path)
+    path = ROOT / "plugins/callback/ending.py"
+    spec = importlib.util.spec_from_file_location("ending", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["askfleet_ending"] = module
+    sys.modules["ending"] = module
     spec.loader.exec_module(module)
     return module
 

@@ -18,12 +18,12 @@ from ansible_sources import ROOT, Run
 
 
 def load() -> ModuleType:
-    path = ROOT / "playbooks/callback_plugins/askfleet_sending.py"
-    spec = importlib.util.spec_from_file_location("askfleet_sending", path)
+    path = ROOT / "plugins/callback/sending.py"
+    spec = importlib.util.spec_from_file_location("sending", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["askfleet_sending"] = module
+    sys.modules["sending"] = module
     spec.loader.exec_module(module)
     return module
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,19 @@ from ansible.plugins.callback import CallbackBase
 from ansible.vars.plugins import get_vars_from_inventory_sources
 
 DOCUMENTATION = r"""
-name: askfleet_arguments
+name: arguments
 type: aggregate
 short_description: Refuse extra variables that no task reads, and options that run a part of a play
 description:
-  - Ansible loads this plugin by itself, because its directory lies beside the playbooks. So it also
-    runs where ansible.cfg is not read, and where --limit or --tags leave no task to run.
+  - Ansible loads this plugin by itself, because a link to its directory lies beside the playbooks.
+    So it also runs where ansible.cfg is not read, and where --limit or --tags leave no task to run.
   - The variables of each playbook are in C(playbooks/vars/arguments.yml).
 author: askfleet
 """
 
-PLAYBOOKS = Path(__file__).resolve().parents[1]
-REPOSITORY = PLAYBOOKS.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
+PLAYBOOKS = REPOSITORY / "playbooks"
+COLLECTION = "ansible_collections.askfleet.fleet"
 SPACES = """a value with a space in it is written -e '{"NAME": "a b"}'"""
 # Roles that a playbook includes while it runs; imported ones are known from the start.
 INCLUDED = {"stack": ("nginx", "services", "askfleet", "internal_tls")}
@@ -111,6 +113,17 @@ def relative(given: Mapping[str, Any], specs: Mapping[str, Mapping[str, Any]]) -
     ]
 
 
+def elsewhere() -> list[str]:
+    """Say that the plugins of this run are those of another tree, where they are."""
+    found = Path(import_module(COLLECTION).__path__[0]).resolve()
+    if found == REPOSITORY:
+        return []
+    return [
+        f"the playbook is of {REPOSITORY}, but Ansible finds the collection askfleet.fleet in "
+        f"{found}: run `make setup` in {REPOSITORY}, and start the playbook there"
+    ]
+
+
 def role_options(role: Path) -> dict[str, dict[str, Any]]:
     """Return the public options of a role, by name."""
     specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text(encoding="utf-8"))
@@ -125,7 +138,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
-    CALLBACK_NAME = "askfleet_arguments"
+    CALLBACK_NAME = "askfleet.fleet.arguments"
 
     def v2_playbook_on_start(self, playbook: Playbook) -> None:
         """Refuse the command line, or let the play begin."""
@@ -136,7 +149,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
         books = sorted({file.stem for file in ours} & set(arguments))
         if not books:
             return
-        faults = partial(context.CLIARGS, [f"{book}.yml" for book in books])
+        faults = [*elsewhere(), *partial(context.CLIARGS, [f"{book}.yml" for book in books])]
         if files == ours:  # another playbook's plays may read anything
             faults += self._names(plays, books, arguments)
         faults += self._configuration(plays)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = r"""
-name: askfleet_sending
+name: sending
 type: aggregate
 short_description: Show bytes, rate and time left of what is sent to each host
 description:
@@ -23,7 +23,7 @@ description:
     the line that every host has at the end, with bytes, seconds and rate.
   - It watches rsync from outside, in /proc, so that nothing waits for it. A task names the host and
     the bytes that are wanted there in the environment variable C(ASKFLEET_SENDS).
-  - Ansible loads this plugin by itself, because its directory lies beside the playbooks.
+  - Ansible loads this plugin by itself, because a link to its directory lies beside the playbooks.
 """
 
 MARK = b"ASKFLEET_SENDS="  # "host bytes"; 0 bytes where nobody knows how many
@@ -164,7 +164,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
-    CALLBACK_NAME = "askfleet_sending"
+    CALLBACK_NAME = "askfleet.fleet.sending"
 
     def __init__(self) -> None:
         super().__init__()

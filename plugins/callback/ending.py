@@ -10,7 +10,7 @@ from ansible import constants, context
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = r"""
-name: askfleet_ending
+name: ending
 type: aggregate
 short_description: End a run that failed with a summary
 description:
@@ -18,7 +18,7 @@ description:
     playbook that knows more hands its own lines over as the custom statistic C(askfleet_summary).
   - A task that fails with a list of messages may have one that begins with C(next:), which says
     what to do.
-  - Ansible loads this plugin by itself, because its directory lies beside the playbooks.
+  - Ansible loads this plugin by itself, because a link to its directory lies beside the playbooks.
 """
 
 LINES = 10  # of a summary, at most
@@ -106,7 +106,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no type
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
-    CALLBACK_NAME = "askfleet_ending"
+    CALLBACK_NAME = "askfleet.fleet.ending"
 
     def __init__(self) -> None:
         super().__init__()
