@@ -39,18 +39,6 @@ options:
     type: list
     elements: dict
     required: true
-  data_dir:
-    description: Directory of generations, models and links.
-    type: path
-    required: true
-  install_dir:
-    description: Directory of the releases.
-    type: path
-    required: true
-  state_dir:
-    description: Directory of the lock and the journal.
-    type: path
-    required: true
   parts:
     description:
       - Parts that this host is to hold, each with C(name), C(path) (its sealed directory here) and
@@ -77,6 +65,10 @@ options:
     description: Whether to check what is served against its manifest, checksums included.
     type: bool
     default: false
+extends_documentation_fragment:
+  - askfleet.fleet.directories.data
+  - askfleet.fleet.directories.install
+  - askfleet.fleet.directories.state
 author: askfleet
 """
 

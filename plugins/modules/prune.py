@@ -18,14 +18,6 @@ description:
   - With C(unserved), generations that are newer than every linked one go, too. An update that
     failed has staged them, and nothing has ever served them here.
 options:
-  data_dir:
-    description: Directory of generations, models and links.
-    type: path
-    required: true
-  state_dir:
-    description: Directory of the host's journal.
-    type: path
-    required: true
   keep:
     description: How many generations stay.
     type: int
@@ -34,6 +26,9 @@ options:
     description: Whether what was staged and never served goes, too.
     type: bool
     default: false
+extends_documentation_fragment:
+  - askfleet.fleet.directories.data
+  - askfleet.fleet.directories.state
 author: askfleet
 """
 

@@ -15,14 +15,12 @@ description:
   - Keeps the current release and those installed last. A release's age is that of its
     C(release.env), which is written once, when it is whole.
 options:
-  install_dir:
-    description: Directory of releases, environments and of the link C(current).
-    type: path
-    required: true
   keep:
     description: How many releases stay.
     type: int
     required: true
+extends_documentation_fragment:
+  - askfleet.fleet.directories.install
 author: askfleet
 """
 

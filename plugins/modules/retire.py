@@ -31,30 +31,15 @@ options:
     type: list
     elements: dict
     required: true
-  install_dir:
-    description: Directory of the releases.
-    type: path
-    required: true
-  config_dir:
-    description: Directory of the settings.
-    type: path
-    required: true
-  data_dir:
-    description: Directory of generations, models and links.
-    type: path
-    required: true
-  unit_dir:
-    description: Directory of the units.
-    type: path
-    default: /etc/systemd/system
-  state_dir:
-    description: Directory of what is C(next), of what services were started with, of the journal.
-    type: path
-    required: true
   run:
     description: Who does what, for the journal.
     type: dict
     default: {}
+extends_documentation_fragment:
+  - askfleet.fleet.directories.data
+  - askfleet.fleet.directories.install
+  - askfleet.fleet.directories.units
+  - askfleet.fleet.directories.state
 author: askfleet
 """
 

@@ -47,22 +47,6 @@ options:
     description: Name of the release.
     type: str
     required: true
-  install_dir:
-    description: Directory of the releases and of the link C(current).
-    type: path
-    required: true
-  config_dir:
-    description: Directory of the settings.
-    type: path
-    required: true
-  unit_dir:
-    description: Directory of the units.
-    type: path
-    default: /etc/systemd/system
-  state_dir:
-    description: Directory of what is C(next), of what services were started with, of the journal.
-    type: path
-    required: true
   drain:
     description: Names of the services for which another replica answers meanwhile.
     type: list
@@ -81,6 +65,10 @@ options:
     type: str
     choices: [rolled, back]
     default: rolled
+extends_documentation_fragment:
+  - askfleet.fleet.directories.install
+  - askfleet.fleet.directories.units
+  - askfleet.fleet.directories.state
 author: askfleet
 """
 

@@ -82,14 +82,12 @@ options:
     description: How long a restarted service may take.
     type: int
     default: 120
-  state_dir:
-    description: Directory of the host's journal.
-    type: path
-    required: true
   run:
     description: Who does what, for the journal.
     type: dict
     default: {}
+extends_documentation_fragment:
+  - askfleet.fleet.directories.state
 author: askfleet
 """
 

@@ -60,14 +60,12 @@ options:
     description: How long the services may take.
     type: float
     default: 8
-  state_dir:
-    description: Directory of the host's journal.
-    type: path
-    required: true
   run:
     description: Who does what and when, for the entries and the journal.
     type: dict
     default: {}
+extends_documentation_fragment:
+  - askfleet.fleet.directories.state
 author: askfleet
 """
 
