@@ -15,8 +15,8 @@ release = re.findall(r'__version__ = "(.+)"', (ROOT / "app/__init__.py").read_te
 extensions = ["myst_parser"]
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/*.md", "docs/decisions/*.md"]
-# Links there lead back to this tree (decision 55), and Sphinx follows them.
-exclude_patterns = [".*", "var"]
+# Links in them lead back to this tree (decision 55), and Sphinx follows links.
+exclude_patterns = [".venv", "var"]
 source_suffix = {".md": "markdown"}
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]  # a page may begin with a second-level heading

@@ -6,8 +6,8 @@ from pathlib import Path
 from lab_plays import REPO, Play, play
 
 HOME = REPO / "var/test/releases"
-SOURCES = ("app", "playbooks", "roles", "templates", "pyproject.toml", "requirements-host.txt")
-FILES = ("README.md", "LICENSE", "site.yml")
+SOURCES = ("app", "meta", "playbooks", "plugins", "roles", "templates", "pyproject.toml")
+FILES = ("README.md", "LICENSE", "galaxy.yml", "requirements-host.txt", "site.yml")
 BROKEN = 'raise GenerationError("this release is broken")'
 
 
@@ -21,6 +21,10 @@ def version(name: str, *, broken: bool = False) -> Path:
         shutil.copytree(path, target / source) if path.is_dir() else shutil.copy2(
             path, target / source
         )
+    # Beside the playbook Ansible looks first: the copy runs with its own plugins.
+    collection = target / "collections/ansible_collections/askfleet/fleet"
+    collection.parent.mkdir(parents=True)
+    collection.symlink_to(target)
     _replace(target / "app/__init__.py", '__version__ = "', f'__version__ = "{name}.')
     if broken:
         begins = "    fleet = backend or Upstream("
