@@ -87,12 +87,14 @@ def test_its_version_is_that_of_the_services() -> None:
 def test_the_archive_has_what_is_tracked_and_nothing_made(built: Path) -> None:
     with tarfile.open(built) as archive:
         names = {member.name for member in archive if not member.isdir()}
-    folders = ("app", "client", "docs", "index_builder", "inventory", "meta", "playbooks")
-    folders += ("plugins", "roles", "templates")
+    folders = ("app", "client", "docs", "index_builder", "meta", "playbooks", "plugins")
+    folders += ("roles", "templates")
     wanted = {name for name in tracked() if name.startswith(tuple(f"{one}/" for one in folders))}
     assert wanted - names == set()
     assert names - tracked() == {"MANIFEST.json", "FILES.json"}
-    assert {name for name in names if name.startswith(("tests/", "var/", "."))} == set()
+    assert {
+        name for name in names if name.startswith(("inventory/", "tests/", "var/", "."))
+    } == set()
 
 
 def test_what_is_installed_is_found_by_its_full_name(installed: Path) -> None:
