@@ -9,7 +9,7 @@ import yaml
 from lab_corpora import GENERATIONS
 from lab_plays import REPO, Play, play
 
-Groups = dict[str, dict[str, dict[str, Any]]]
+Groups = dict[str, dict[str, dict[str, Any] | None]]
 """Group -> host -> its variables."""
 
 
@@ -57,6 +57,16 @@ def shards(**hosts: list[int]) -> Callable[[Groups], None]:
                 groups["shards"].setdefault(host, {})["shards"] = ids
             else:
                 del groups["shards"][host]
+
+    return change
+
+
+def members(**groups: str) -> Callable[[Groups], None]:
+    """A change: each group gets one more host, of those that there are."""
+
+    def change(found: Groups) -> None:
+        for group, host in groups.items():
+            found[group][host] = None
 
     return change
 

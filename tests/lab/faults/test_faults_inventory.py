@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from fault_inventory import Inventory, renamed, shards
+from fault_inventory import Inventory, members, renamed, shards
+from lab_breaks import kill_host, revive
 from lab_end import expect_status, expect_unchanged
 from lab_hosts import GATEWAYS, HOSTS, health, links, parts, run_on, snapshot
 from lab_plays import play
 
 # Shard 3 is on shard-c and shard-d, shard 0 on shard-a and shard-d.
 TAKEN = {"shard_a": [0, 1, 3], "shard_c": [2], "shard_d": [0]}
-PORT_3 = 7203
+PORT_3, GATEWAY_PORT = 7203, 7000
 
 
 def served_by(host: str, port: int) -> tuple[str, str]:
@@ -116,6 +117,52 @@ def test_replace_a_host(fleet, tell, tell_load, tmp_path: Path):
         play("site.yml").succeeded()
     tell_load(load)
     assert "askfleet-shard" not in units("encoder-2")
+    expect_unchanged(before)
+
+
+@pytest.mark.long
+def test_replace_a_dead_host(fleet, tell, tell_load, tmp_path: Path):
+    """shard-d is off, and encoder-2 takes its shards: both in one change of the inventory."""
+    before, now = fleet.picture(), fleet.now
+    (generation,) = fleet.corpora.ids(now)
+    replaced = Inventory(tmp_path / "replaced", shards(encoder_2=[0, 3], shard_d=[]))
+    try:
+        with fleet.load(now) as load:
+            kill_host("shard-d")
+            replaced.site().succeeded()
+            replaced.update(generation).succeeded()
+            replaced.status().succeeded()
+        tell(f"replaced: {load}, {load.seconds:.1f} s")
+        load.check()
+        assert served_by("encoder-2", PORT_3)[0] == generation
+    finally:
+        revive()
+    with fleet.load(now) as load:
+        play("site.yml").succeeded()
+        fleet.update(now).succeeded()
+    tell_load(load)
+    expect_unchanged(before)
+
+
+@pytest.mark.long
+def test_a_gateway_and_an_encoder_come_and_go(fleet, tell, tell_load, tmp_path: Path):
+    """shard-a becomes a gateway too, shard-b an encoder; then they are none again."""
+    before, now = fleet.picture(), fleet.now
+    (generation,) = fleet.corpora.ids(now)
+    more = Inventory(tmp_path / "more", members(gateways="shard-a", encoders="shard-b"))
+    with fleet.load(now) as load:
+        more.site().succeeded()
+        more.update(generation).succeeded()
+        more.status().succeeded()
+    tell(f"came: {load}, {load.seconds:.1f} s")
+    load.check()
+    assert served_by("shard-a", GATEWAY_PORT)[0] == generation
+    assert "askfleet-encoder" in units("shard-b")
+    with fleet.load(now) as load:
+        play("site.yml").succeeded()
+    tell_load(load)
+    assert "askfleet-gateway" not in units("shard-a")
+    assert "askfleet-encoder" not in units("shard-b")
     expect_unchanged(before)
 
 
