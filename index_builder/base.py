@@ -19,7 +19,8 @@ from app.generation.shard_part import open_store
 from index_builder.cluster import Clusters, assign
 from index_builder.corpus.ingest import Ingested
 from index_builder.document_rows import DocumentRows
-from index_builder.index_kind import choose_kind, kind_by_size, same_family
+from index_builder.trained import Trained
+from index_builder.workers import HERE, Workers
 
 # A shard may hold this many times the mean before a new placement is worth sending everything.
 MAX_LOAD = 1.3
@@ -60,12 +61,12 @@ class Base:
             found = (2 * row.ordinal + (row.matched == "answer") for row in self._rows(shard))
             self._held.append(np.fromiter(found, dtype=np.int64))
 
-    def clusters(self, vectors: NDArray[np.float32]) -> Clusters:
+    def clusters(self, vectors: NDArray[np.float32], workers: Workers = HERE) -> Clusters:
         """Every document (n, dim) in the cluster of its nearest centroid of the base.
 
         Raises: BuildError when a cluster is empty now, or a shard too full.
         """
-        clusters = assign(vectors, self.centroids)
+        clusters = assign(vectors, self.centroids, workers)
         empty = len(self.centroids) - len(clusters.centroids)
         if empty:
             raise BuildError(
@@ -121,44 +122,15 @@ class Base:
         rows[rows < 0] = np.setdiff1d(wanted, before[stays])
         return by_number[np.searchsorted(wanted, rows)]
 
-    def index(
-        self, shard: int, vectors: NDArray[np.float32], wanted: str, *, filtered: bool = False
-    ) -> tuple[str, Any | None]:
-        """The kind of index for a shard that is to hold ``vectors`` (n, dim), and the base's own.
-
-        The base's index is kept, trained and without its vectors, where it is of the kind that
-        the shard's new size and content ask for; otherwise it is None. With ``auto`` a kind that
-        ``auto`` did not choose for the base stays, and so does what an older builder's ``auto``
-        chose, as long as the shard's size asks for it: a small change is a small transfer.
-        """
+    def trained(self, shard: int) -> Trained:
+        """A shard's own index, trained and without its vectors."""
         info = self.manifest.shards[shard]
-        held, (count, dim) = info.index_kind, vectors.shape
-        if wanted == "auto" and info.documents:
-            rules = _rules(held, info.documents, dim, (False, True))
-            # What takes filters serves without them, too.
-            if not rules or rules & _rules(
-                held, count, dim, (True,) if filtered else (False, True)
-            ):
-                wanted = held
-        kind = choose_kind(vectors, wanted, filtered=filtered)
-        if kind != held and not (wanted == "lean" and same_family(kind, held)):
-            return kind, None
         index = faiss.read_index(str(self._directory / shard_dir(shard) / shard_index.NAME))
         index.reset()
-        return held, index
+        return Trained(info.index_kind, info.documents, faiss.serialize_index(index))
 
     def _rows(self, shard: int) -> Iterator[Row]:
         return everything(open_store(self._directory, self.manifest, shard))
-
-
-def _rules(held: str, count: int, dim: int, filtered: tuple[bool, ...]) -> set[str]:
-    """The rules that choose such an index for ``count`` documents, with filters or without."""
-    return {
-        rule
-        for rule in ("auto", "before")
-        for one in filtered
-        if same_family(held, kind_by_size(count, dim, rule, filtered=one))
-    }
 
 
 def _over_mean(loads: NDArray[Any]) -> NDArray[np.float64]:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK = 16384
+from index_builder.cluster import blocks
+from index_builder.handed import Handed, received
+from index_builder.workers import HERE, Workers
+
 # Nearer than this share of the way to the border is no border.
 MIN_RATIO = 0.75
 MAX_COPIES = 2
@@ -39,6 +42,7 @@ def border_candidates(
     home: NDArray[np.int32],
     shards: int,
     held: NDArray[np.bool_] | None = None,
+    workers: Workers = HERE,
 ) -> Candidates:
     """Which documents other shards could store beside their own.
 
@@ -53,30 +57,42 @@ def border_candidates(
         home: (n,) shard of each document.
         shards: how many; those without a cluster get no copies.
         held: (n, shards) which documents a shard of the base stores, or None.
+        workers: what computes.
     """
-    filled = np.unique(cluster_shard)
-    ordinals: list[NDArray[np.int64]] = []
-    targets: list[NDArray[np.int64]] = []
-    ratios: list[NDArray[np.float64]] = []
-    for start in range(0, len(vectors), CHUNK):
-        scores = vectors[start : start + CHUNK] @ centroids.T
-        nearest = np.full((len(scores), shards), -np.inf, dtype=np.float32)
-        for shard in filled:
-            nearest[:, shard] = scores[:, cluster_shard == shard].max(axis=1)
-        distance = np.sqrt(np.maximum(2.0 - 2.0 * nearest, 1e-12))
-        own = home[start : start + CHUNK]
-        rows = np.arange(len(own))
-        ratio = distance[rows, own][:, None] / distance
-        ratio[rows, own] = 0.0
-        if shards - 1 > MAX_COPIES:
-            floor = np.partition(ratio, shards - MAX_COPIES, axis=1)[:, shards - MAX_COPIES]
-            ratio[ratio < floor[:, None]] = 0.0
-        row, shard = np.nonzero(ratio >= MIN_RATIO)
-        ordinals.append(row + start)
-        targets.append(shard)
-        ratios.append(ratio[row, shard])
+    parts = blocks(len(vectors))
+    calls = (
+        (workers.hand(vectors, part), centroids, cluster_shard, home[part], shards)
+        for part in parts
+    )
+    found = dict(workers.each(near_borders, calls))
+    near = [found[number] for number in range(len(parts))]
+    ordinals = [row + part.start for part, (row, _, _) in zip(parts, near, strict=True)]
+    targets, ratios = [one[1] for one in near], [one[2] for one in near]
     ordinal, target = np.concatenate(ordinals), np.concatenate(targets)
     worth = np.concatenate(ratios)
     new = np.zeros(len(worth), dtype=np.bool_) if held is None else ~held[ordinal, target]
     best = np.lexsort((target, ordinal, -worth, new))
     return Candidates(ordinal[best], target[best])
+
+
+def near_borders(
+    block: Handed,
+    centroids: NDArray[np.float32],
+    cluster_shard: NDArray[np.int32],
+    home: NDArray[np.int32],
+    shards: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Of some documents, row, shard and ratio of each copy that is near enough."""
+    scores = received(block) @ centroids.T
+    nearest = np.full((len(scores), shards), -np.inf, dtype=np.float32)
+    for shard in np.unique(cluster_shard):
+        nearest[:, shard] = scores[:, cluster_shard == shard].max(axis=1)
+    distance = np.sqrt(np.maximum(2.0 - 2.0 * nearest, 1e-12))
+    rows = np.arange(len(home))
+    ratio = distance[rows, home][:, None] / distance
+    ratio[rows, home] = 0.0
+    if shards - 1 > MAX_COPIES:
+        floor = np.partition(ratio, shards - MAX_COPIES, axis=1)[:, shards - MAX_COPIES]
+        ratio[ratio < floor[:, None]] = 0.0
+    row, shard_of = np.nonzero(ratio >= MIN_RATIO)
+    return row, shard_of, ratio[row, shard_of]

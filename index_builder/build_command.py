@@ -27,6 +27,7 @@ from index_builder.report.figures import AsRead
 from index_builder.report.measure import Known
 from index_builder.report_command import leave_report
 from index_builder.without import SHOWN, read_without
+from index_builder.workers_options import add_cluster, chosen_workers
 
 
 def add_build(commands: Any) -> None:
@@ -161,8 +162,9 @@ def add_build(commands: Any) -> None:
         type=int,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="encoders side by side (default: one per CPU)",
+        help="worker processes on this machine (default: one per CPU)",
     )
+    add_cluster(parser)
     parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
     parser.set_defaults(run=_run)
 
@@ -208,9 +210,8 @@ def _run(arguments: argparse.Namespace) -> int:
         labelled=arguments.labels,
         without=without,
     )
-    manifest, new = build(
-        inputs, settings, arguments.out, work, max(arguments.processes, 1), progress
-    )
+    with chosen_workers(arguments) as workers:
+        manifest, new = build(inputs, settings, arguments.out, work, workers, progress)
     directory = arguments.out / manifest.id
     known = Known(AsRead.of(inputs.corpus), arguments.model, inputs.questions, arguments.base)
     report = leave_report(directory, known, progress)

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import BuildError
+from index_builder.handed import Handed, copied, received
+from index_builder.workers import HERE, Workers
 
 CLUSTERS_PER_SHARD = 128
 # k-means wants this many points per cluster at least (faiss warns below 39).
@@ -51,7 +53,9 @@ def cluster_count(documents: int, shards: int) -> int:
     return min(wanted, documents)
 
 
-def cluster(vectors: NDArray[np.float32], count: int, seed: int) -> Clusters:
+def cluster(
+    vectors: NDArray[np.float32], count: int, seed: int, workers: Workers = HERE
+) -> Clusters:
     """Cluster unit vectors (n, dim) into at most ``count`` clusters, at most n.
 
     As many as there are distinct vectors, if those are fewer.
@@ -68,7 +72,7 @@ def cluster(vectors: NDArray[np.float32], count: int, seed: int) -> Clusters:
     with _matrix_products():
         kmeans.train(np.ascontiguousarray(_sample(vectors, count * 256, seed)))
     centroids = np.asarray(kmeans.centroids, dtype=np.float32)
-    return assign(vectors, normalised(centroids))
+    return assign(vectors, normalised(centroids), workers)
 
 
 @contextmanager
@@ -87,17 +91,16 @@ def _matrix_products() -> Iterator[None]:
         faiss.cvar.distance_compute_blas_threshold = before
 
 
-def assign(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> Clusters:
+def assign(
+    vectors: NDArray[np.float32], centroids: NDArray[np.float32], workers: Workers = HERE
+) -> Clusters:
     """Give every document to its nearest centroid; centroids that get none are dropped."""
     labels = np.empty(len(vectors), dtype=np.int32)
     second = np.empty(len(vectors), dtype=np.int32)
-    for start in range(0, len(vectors), CHUNK):
-        scores = vectors[start : start + CHUNK] @ centroids.T
-        rows = np.arange(len(scores))
-        best = scores.argmax(axis=1)
-        labels[start : start + CHUNK] = best
-        scores[rows, best] = -np.inf
-        second[start : start + CHUNK] = scores.argmax(axis=1)
+    parts = blocks(len(vectors))
+    calls = ((workers.hand(vectors, part), centroids) for part in parts)
+    for number, found in workers.each(nearest_two, calls):
+        labels[parts[number]], second[parts[number]] = found
     used, compact = np.unique(labels, return_inverse=True)
     renumber = np.full(len(centroids), -1, dtype=np.int32)
     renumber[used] = np.arange(len(used), dtype=np.int32)
@@ -109,6 +112,7 @@ def kept(
     vectors: NDArray[np.float32],
     labels: NDArray[np.int32],
     centres: NDArray[np.float32] | None = None,
+    workers: Workers = HERE,
 ) -> Clusters:
     """Keep given clusters (0..c-1, none empty).
 
@@ -121,11 +125,36 @@ def kept(
         centres = sums.astype(np.float32)
     centroids = normalised(centres)
     second = np.empty(len(vectors), dtype=np.int32)
-    for start in range(0, len(vectors), CHUNK):
-        scores = vectors[start : start + CHUNK] @ centroids.T
-        scores[np.arange(len(scores)), labels[start : start + CHUNK]] = -np.inf
-        second[start : start + CHUNK] = scores.argmax(axis=1)
+    parts = blocks(len(vectors))
+    calls = ((workers.hand(vectors, part), centroids, labels[part]) for part in parts)
+    for number, found in workers.each(next_nearest, calls):
+        second[parts[number]] = found
     return Clusters(centroids, labels, _affinity(labels, second, count))
+
+
+def blocks(count: int) -> list[slice]:
+    """Rows that are worked at together: always the same, for products round by their size."""
+    return [slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+
+
+def nearest_two(
+    block: Handed, centroids: NDArray[np.float32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Of each vector the nearest centroid, and the next."""
+    scores = received(block) @ centroids.T
+    best = scores.argmax(axis=1).astype(np.int32)
+    scores[np.arange(len(scores)), best] = -np.inf
+    return best, scores.argmax(axis=1).astype(np.int32)
+
+
+def next_nearest(
+    block: Handed, centroids: NDArray[np.float32], labels: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """Of each vector the nearest centroid that is not its own."""
+    scores = received(block) @ centroids.T
+    scores[np.arange(len(scores)), labels] = -np.inf
+    found: NDArray[np.int32] = scores.argmax(axis=1).astype(np.int32)
+    return found
 
 
 def normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -151,4 +180,4 @@ def _sample(vectors: NDArray[np.float32], limit: int, seed: int) -> NDArray[np.f
     if len(vectors) <= limit:
         return vectors
     rows = np.random.default_rng(seed).choice(len(vectors), limit, replace=False)
-    return vectors[np.sort(rows)]
+    return copied(vectors, np.sort(rows))

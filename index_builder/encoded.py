@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -15,9 +15,11 @@ from index_builder.corpus.document import MAX_TEXT, Document
 from index_builder.corpus.ingest import Ingested, ingest_documents
 from index_builder.document_rows import DocumentRows
 from index_builder.embed import embed
+from index_builder.handed import copied
 from index_builder.progress import Progress
 from index_builder.texts import Texts
 from index_builder.without import Left
+from index_builder.workers import Workers
 
 # Vectors that are compared or copied together: 100 MB of 384 dimensions.
 BATCH = 65536
@@ -28,7 +30,7 @@ def encoded(
     left: Left,
     model: Path,
     work: Path,
-    processes: int,
+    workers: Workers,
     progress: Progress,
     *,
     vectors: NDArray[np.float32] | None = None,
@@ -44,7 +46,7 @@ def encoded(
         left: what is left of it.
         model: the artefact.
         work: where vectors are kept.
-        processes: as of ``embed``.
+        workers: as of ``embed``.
         progress: where to report to.
         vectors: (n, dim) of the questions that are left, where they are known.
         answers: whether answers are searched, too.
@@ -56,18 +58,19 @@ def encoded(
     if answers:
         also, having = _answers(whole)
     if vectors is None:
-        vectors = embed(whole, model, work, processes=processes, progress=progress)
-        vectors = vectors if left.places is None else vectors[left.places]
+        vectors = embed(whole, model, work, workers=workers, progress=progress)
+        vectors = vectors if left.places is None else _joined([(vectors, left.places)], work)
     if not answers:
         return vectors, Texts.of(len(vectors))
     progress.say(f"{len(having):,} documents have an answer that is searched, too")
-    more = embed(also, model, work, processes=processes, progress=progress)
+    more = embed(also, model, work, workers=workers, progress=progress)
     kept = np.arange(len(having))
     if left.places is not None:
         kept = np.flatnonzero(np.isin(having, left.places))
         having = np.searchsorted(left.places, having[kept])
     new = _others(more, kept, vectors, having)
-    return _both(vectors, more, kept[new], work), Texts.of(len(vectors), having[new])
+    both = _joined([(vectors, np.arange(len(vectors))), (more, kept[new])], work)
+    return both, Texts.of(len(vectors), having[new])
 
 
 def _answers(corpus: Ingested) -> tuple[Ingested, NDArray[np.int64]]:
@@ -107,25 +110,24 @@ def _others(
     found = [np.empty(0, np.intp)]
     for start in range(0, len(kept), BATCH):
         some = slice(start, start + BATCH)
-        differs = (answers[kept[some]] != questions[having[some]]).any(axis=1)
+        own = copied(questions, having[some])
+        differs = (copied(answers, kept[some]) != own).any(axis=1)
         found.append(start + np.flatnonzero(differs))
     return np.concatenate(found)
 
 
-def _both(
-    questions: NDArray[np.float32],
-    answers: NDArray[np.float32],
-    kept: NDArray[np.intp],
-    work: Path,
+def _joined(
+    parts: Sequence[tuple[NDArray[np.float32], NDArray[np.intp]]], work: Path
 ) -> NDArray[np.float32]:
-    """Questions, then answers, in a file without a name: both may be larger than the memory."""
-    shape = len(questions) + len(kept), questions.shape[1]
+    """Rows of one matrix, then of the next, in a file: they may be more than the memory holds."""
+    shape = sum(len(rows) for _, rows in parts), parts[0][0].shape[1]
     work.mkdir(parents=True, exist_ok=True)
     with TemporaryFile(dir=work) as file:
-        both = np.memmap(file, np.float32, "w+", shape=shape)
-    both[: len(questions)] = questions
-    for start in range(0, len(kept), BATCH):
-        some = kept[start : start + BATCH]
-        at = len(questions) + start
-        both[at : at + len(some)] = answers[some]
-    return both
+        joined = np.memmap(file, np.float32, "w+", shape=shape)
+    at = 0
+    for vectors, rows in parts:
+        for start in range(0, len(rows), BATCH):
+            block = copied(vectors, rows[start : start + BATCH])
+            joined[at : at + len(block)] = block
+            at += len(block)
+    return joined

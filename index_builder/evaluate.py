@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from app.generation.manifest import RecallRow, RoutingInfo
 from app.generation.routing import ask_until, centroid_scores, shard_mass
 from app.generation.shard_index import ShardIndex
+from index_builder.cluster import blocks
+from index_builder.handed import Handed, received
 from index_builder.texts import Texts
+from index_builder.workers import HERE, Workers
 
 K = 10
 NEIGHBOURS = 64
@@ -23,7 +26,6 @@ THRESHOLDS = (
     0.8375, 0.85, 0.8625, 0.875, 0.8875, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98,
     0.985, 0.99, 0.9925, 0.995, 0.9965, 0.998, 0.9985, 0.999, 0.9994, 0.9997, 0.9999, 0.99997, 1.0,
 )  # fmt: skip
-CHUNK = 65536
 # The sample is finite: aim this far above the target, so that other questions reach it too.
 MARGIN_AT_1 = 0.001
 MARGIN_AT_10 = 0.003
@@ -49,7 +51,12 @@ class Sample:
 
 
 def leave_one_out(
-    vectors: NDArray[np.float32], texts: Texts, ask: AsQuestions, size: int, seed: int
+    vectors: NDArray[np.float32],
+    texts: Texts,
+    ask: AsQuestions,
+    size: int,
+    seed: int,
+    workers: Workers = HERE,
 ) -> Sample:
     """Documents asked as questions, each not allowed to find itself.
 
@@ -59,12 +66,18 @@ def leave_one_out(
     size = min(size, texts.documents)
     rows = np.sort(np.random.default_rng(seed).choice(texts.documents, size, replace=False))
     rows = rows.astype(np.int64)
-    return with_truth(vectors, texts.owners, ask(rows), rows)
+    return with_truth(vectors, texts.owners, ask(rows), rows, workers=workers)
 
 
-def questions(vectors: NDArray[np.float32], texts: Texts, asked: NDArray[np.float32]) -> Sample:
+def questions(
+    vectors: NDArray[np.float32],
+    texts: Texts,
+    asked: NDArray[np.float32],
+    workers: Workers = HERE,
+) -> Sample:
     """Real questions (m, dim), with exact answers from the corpus."""
-    return with_truth(vectors, texts.owners, asked, np.full(len(asked), -1, dtype=np.int64))
+    own = np.full(len(asked), -1, dtype=np.int64)
+    return with_truth(vectors, texts.owners, asked, own, workers=workers)
 
 
 def with_truth(
@@ -72,28 +85,52 @@ def with_truth(
     owners: NDArray[np.int64],
     asked: NDArray[np.float32],
     exclude: NDArray[np.int64],
+    *,
+    among: NDArray[np.int64] | None = None,
+    workers: Workers = HERE,
 ) -> Sample:
-    """Search texts exactly, chunk by chunk: those of the ten best documents.
+    """Search texts exactly, block by block: those of the ten best documents.
 
     Args:
         vectors: (t, dim) of the texts.
         owners: (t,) the document of each.
         asked: (m, dim) questions.
         exclude: (m,) the document that each must not find, or -1.
+        among: ascending places of the texts that may be found; all of them by default.
+        workers: what searches.
     """
+    if among is not None:
+        owners = owners[among]
     most = int(np.bincount(owners).max(initial=1))  # texts of one document
     depth = most * (K + 1)
     scores = np.full((len(asked), depth), -np.inf, dtype=np.float32)
     rows = np.full((len(asked), depth), -1, dtype=np.int64)
-    for start in range(0, len(vectors), CHUNK):
-        block = np.ascontiguousarray(vectors[start : start + CHUNK])
-        found, at = faiss.knn(asked, block, min(depth, len(block)), faiss.METRIC_INNER_PRODUCT)
+    parts = blocks(len(owners))
+    calls = (
+        (workers.hand(vectors, part if among is None else among[part]), asked, depth)
+        for part in parts
+    )
+    for number, (found, at) in workers.each(nearest, calls):
         scores = np.concatenate([scores, found], axis=1)
-        rows = np.concatenate([rows, at + start], axis=1)
+        rows = np.concatenate([rows, at + parts[number].start], axis=1)
         order = np.lexsort((rows, -scores), axis=1)[:, :depth]
         scores = np.take_along_axis(scores, order, axis=1)
         rows = np.take_along_axis(rows, order, axis=1)
-    return Sample(asked, exclude, _of_documents(rows, owners, exclude))
+    truth = _of_documents(rows, owners, exclude)
+    return Sample(
+        asked, exclude, truth if among is None else np.where(truth >= 0, among[truth], -1)
+    )
+
+
+def nearest(
+    block: Handed, asked: NDArray[np.float32], depth: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Scores and rows of the ``depth`` nearest vectors of a block, for each question."""
+    own = received(block)
+    found: tuple[NDArray[np.float32], NDArray[np.int64]] = faiss.knn(
+        asked, own, min(depth, len(own)), faiss.METRIC_INNER_PRODUCT
+    )
+    return found
 
 
 def _of_documents(

@@ -26,6 +26,7 @@ from index_builder.pipeline import Inputs, Settings, build, check_settings
 from index_builder.progress import Progress
 from index_builder.replay import Replay, Replayed
 from index_builder.without import Left
+from index_builder.workers import open_workers
 
 PROBES: tuple[Probe, ...] = ("auto", "all")
 
@@ -68,18 +69,14 @@ def _run(arguments: argparse.Namespace) -> int:
     corpus = ingest([arguments.corpus], work / "corpus", 0.001, progress, chosen_reading(arguments))
     names = _names(corpus.documents)
     labelled.require(frozenset(names), arguments.corpus, _left_out(corpus))
-    vectors, texts = encoded(
-        corpus, Left(corpus), arguments.model, work, arguments.processes, progress,
-        answers=bool(settings.also_search),
-    )  # fmt: skip
-    manifest, _ = build(
-        Inputs(corpus, arguments.model),
-        settings,
-        arguments.out,
-        work,
-        arguments.processes,
-        progress,
-    )
+    with open_workers(max(arguments.processes, 1)) as workers:
+        vectors, texts = encoded(
+            corpus, Left(corpus), arguments.model, work, workers, progress,
+            answers=bool(settings.also_search),
+        )  # fmt: skip
+        manifest, _ = build(
+            Inputs(corpus, arguments.model), settings, arguments.out, work, workers, progress
+        )
     asked = open_engine(arguments.model).encode(labelled.questions)
     truth = questions(vectors, texts, asked)
     documents = np.where(truth.truth >= 0, texts.owners[truth.truth], -1)

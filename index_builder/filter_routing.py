@@ -14,6 +14,7 @@ from app.generation.routing import FEW, ask_until, centroid_scores, shard_mass
 from index_builder.evaluate import NEIGHBOURS, Sample, with_truth
 from index_builder.filterable import Filterable
 from index_builder.layout import Layout
+from index_builder.workers import HERE, Workers
 
 QUESTIONS = 1000
 # The commonest values of each field that are measured, and parts of the corpus drawn by lot.
@@ -33,6 +34,7 @@ def choose_filters(
     sample: Sample,
     targets: tuple[float, float],
     seed: int,
+    workers: Workers = HERE,
 ) -> Filters:
     """The temperature and threshold that ask fewest shards, and reach both targets in each filter.
 
@@ -45,6 +47,7 @@ def choose_filters(
         sample: questions.
         targets: recall@1 and recall@10 against exact search among what passes.
         seed: of what is drawn.
+        workers: what searches.
     """
     every = max(len(sample.vectors) // QUESTIONS, 1)
     asked, exclude = sample.vectors[::every], sample.exclude[::every]
@@ -54,11 +57,12 @@ def choose_filters(
     measured = []
     for name, mask in _filters(filterable, layout.texts.documents, seed):
         rows = np.flatnonzero(mask[layout.texts.owners])
-        truth = with_truth(vectors[rows], layout.texts.owners[rows], asked, exclude).truth
-        places = np.where(truth >= 0, rows[truth], -1)
+        places = with_truth(
+            vectors, layout.texts.owners, asked, exclude, among=rows, workers=workers
+        ).truth
         passing = np.bincount(layout.clusters[rows], minlength=len(layout.centroids))
         documents = int(np.count_nonzero(mask))
-        measured.append(_Measured(name, documents, truth >= 0, holds[places], passing))
+        measured.append(_Measured(name, documents, places >= 0, holds[places], passing))
     scores = centroid_scores(asked, layout.centroids)
     return min(
         (_best(filterable, measured, scores, layout, one, targets) for one in TEMPERATURES),

@@ -17,6 +17,7 @@ from index_builder.corpus.ingest import Ingested
 from index_builder.placement import place
 from index_builder.storage import Placed
 from index_builder.texts import Texts
+from index_builder.workers import HERE, Workers
 
 # Documents in their shards, centroids and their shards -> stored documents over documents, and what
 # other amounts would cost.
@@ -66,6 +67,7 @@ def lay_out(
     shards: int,
     choose: ChooseStorage,
     seed: int,
+    workers: Workers = HERE,
 ) -> Layout:
     """Cluster and place anew.
 
@@ -77,15 +79,16 @@ def lay_out(
         shards: how many.
         choose: how much is stored.
         seed: of everything random.
+        workers: what computes.
 
     Fewer distinct vectors than shards leave shards without clusters and documents.
     """
     if labels is not None:
-        clusters = kept(vectors, labels, centres)
+        clusters = kept(vectors, labels, centres, workers)
     else:
-        clusters = cluster(vectors, cluster_count(len(vectors), shards), seed)
+        clusters = cluster(vectors, cluster_count(len(vectors), shards), seed, workers)
     cluster_shard = place(clusters.sizes, clusters.affinity, clusters.centroids, shards, seed)
-    stored, measured = _stored(vectors, clusters, cluster_shard, shards, choose, None)
+    stored, measured = _stored(vectors, clusters, cluster_shard, shards, choose, None, workers)
     return Layout(
         clusters.centroids,
         cluster_shard,
@@ -104,16 +107,17 @@ def lay_out_on(
     corpus: Ingested,
     *,
     choose: ChooseStorage,
+    workers: Workers = HERE,
 ) -> Layout:
     """Keep the base's clusters, their shards, and whatever row it can; see ``lay_out``.
 
     Raises: BuildError when the base has grown out of balance.
     """
-    clusters = base.clusters(vectors)
+    clusters = base.clusters(vectors, workers)
     numbers = base.number(corpus)
     own = texts.identities(numbers)
     stored, measured = _stored(
-        vectors, clusters, base.cluster_shard, base.shards, choose, base.held(own)
+        vectors, clusters, base.cluster_shard, base.shards, choose, base.held(own), workers
     )
     return Layout(
         base.centroids,
@@ -133,10 +137,13 @@ def _stored(
     shards: int,
     choose: ChooseStorage,
     held: NDArray[np.bool_] | None,
+    workers: Workers,
 ) -> tuple[list[NDArray[np.int64]], tuple[StorageRow, ...]]:
     """Per shard the places it stores: its own documents, then border copies."""
     home = cluster_shard[clusters.labels]
-    candidates = border_candidates(vectors, clusters.centroids, cluster_shard, home, shards, held)
+    candidates = border_candidates(
+        vectors, clusters.centroids, cluster_shard, home, shards, held, workers
+    )
     placed = Placed(home, candidates, shards)
     storage, measured = choose(placed, clusters.centroids, cluster_shard)
     copies = candidates.take(int((storage - 1.0) * len(vectors)) if shards > 1 else 0, shards)

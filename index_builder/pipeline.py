@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -38,19 +39,22 @@ from index_builder.encoded import encoded
 from index_builder.filter_routing import choose_filters
 from index_builder.filterable import Filterable, Kind
 from index_builder.filtered import Filtered, filtered_canaries
+from index_builder.handed import Handed
 from index_builder.index_kind import check_kind, choose_kind
 from index_builder.layout import Layout, lay_out, lay_out_on
 from index_builder.learned import Learner
 from index_builder.progress import Progress
 from index_builder.seal import Contents, existing, seal
 from index_builder.searched import Searched
-from index_builder.shards import build_index
+from index_builder.shards import built_shard
 from index_builder.storage import Placed, bytes_of, choose_storage
 from index_builder.texts import Texts
+from index_builder.trained import Trained
 from index_builder.without import Left, leave_out
 from index_builder.words import Words
+from index_builder.workers import HERE, SMALL, Workers
 
-BUILDER = 11
+BUILDER = 12
 """Raised when the same inputs are to give another generation."""
 
 
@@ -119,7 +123,7 @@ def build(
     settings: Settings,
     out: Path,
     work: Path,
-    processes: int,
+    workers: Workers,
     progress: Progress,
 ) -> tuple[Manifest, bool]:
     """Build and seal a generation, or find the one that the same inputs made before.
@@ -140,6 +144,8 @@ def build(
     if found := existing(out, inputs_hash):
         return found, False
 
+    if whole.count <= SMALL:
+        workers = HERE
     rows = DocumentRows(inputs.corpus.documents)
     weight = settings.rescore_weight
     learner = Learner.read(inputs.labelled, rows, progress, words=weight != 0)
@@ -147,13 +153,13 @@ def build(
     if settings.filterable:
         filterable = Filterable.read(settings.filterable, rows.metadata())
     vectors, texts = encoded(
-        whole, left, inputs.model, work, processes, progress,
+        whole, left, inputs.model, work, workers, progress,
         vectors=inputs.vectors, answers=bool(settings.also_search),
     )  # fmt: skip
     ask = _as_questions(inputs, model, vectors, rows)
-    sample = _sample(inputs, vectors, texts, ask, settings)
+    sample = _sample(inputs, vectors, texts, ask, settings, workers)
     progress.say("clustering")
-    layout = _layout(inputs, vectors, texts, settings, base, sample)
+    layout = _layout(inputs, vectors, texts, settings, base, sample, workers)
 
     with files.sealing(out) as unfinished:
         (unfinished / "routing").mkdir()
@@ -161,7 +167,7 @@ def build(
         if weight != 0:
             words = Words(unfinished, texts.documents, USUAL if weight is None else weight)
         shards = _write_shards(
-            unfinished, vectors, layout, rows, settings, base, words, filterable, progress
+            unfinished, vectors, layout, rows, settings, base, words, filterable, workers, progress
         )
         indexes = [
             ShardIndex.load(
@@ -195,7 +201,7 @@ def build(
                 unfinished, layout.clusters, texts.owners, len(layout.centroids)
             )
             filters = choose_filters(
-                filterable, vectors, layout, sample, settings.targets, settings.seed
+                filterable, vectors, layout, sample, settings.targets, settings.seed, workers
             )
         np.save(unfinished / CENTROIDS, layout.centroids, allow_pickle=False)
         np.save(unfinished / CLUSTER_SHARD, layout.cluster_shard, allow_pickle=False)
@@ -279,6 +285,7 @@ def _layout(
     settings: Settings,
     base: Base | None,
     sample: evaluate.Sample,
+    workers: Workers,
 ) -> Layout:
     given = settings.storage
     measured: tuple[StorageRow, ...] = ()
@@ -304,7 +311,7 @@ def _layout(
 
     if base is not None:
         base.open()
-        return lay_out_on(base, vectors, texts, inputs.corpus, choose=choose)
+        return lay_out_on(base, vectors, texts, inputs.corpus, choose=choose, workers=workers)
     return lay_out(
         vectors,
         texts,
@@ -313,6 +320,7 @@ def _layout(
         shards=settings.shards,
         choose=choose,
         seed=settings.seed,
+        workers=workers,
     )
 
 
@@ -325,42 +333,46 @@ def _write_shards(
     base: Base | None,
     words: Words | None,
     filterable: Filterable | None,
+    workers: Workers,
     progress: Progress,
 ) -> tuple[ShardInfo, ...]:
-    infos = []
-    total = sum(map(len, layout.stored))
-    with progress.bar("indexing", total, "documents") as bar:
+    """Write each shard; its index is built while the documents of the next ones are written."""
+
+    def calls() -> Iterator[tuple[Handed, str, int, Trained | None, bool]]:
         for shard, places in enumerate(layout.stored):
             part = unfinished / shard_dir(shard)
             part.mkdir()
             documents_at, ordinals = layout.documents(shard), layout.ordinals(shard)
             stream = rows.stream(documents_at, ordinals, layout.texts.answers[places])
-            own = vectors[places]
-            filtered = filterable is not None
-            if base is None:
-                kind, trained = choose_kind(own, settings.index, filtered=filtered), None
-            else:
-                kind, trained = base.index(shard, own, settings.index, filtered=filtered)
             documents.write(part / STORES[SCHEMA], stream)
             if words is not None:
                 words.write(part, documents_at, ordinals, rows.texts(documents_at))
             if filterable is not None:
                 filterable.write_shard(part, documents_at)
-            built = build_index(own, kind, settings.seed, trained, filtered=filtered)
-            shard_index.write_index(built.index, part / shard_index.NAME)
-            infos.append(
-                ShardInfo(
-                    shard=shard,
-                    documents=len(places),
-                    clusters=tuple(np.flatnonzero(layout.cluster_shard == shard).tolist()),
-                    index_kind=built.kind,
-                    exact=built.exact,
-                    recall=built.recall,
-                    memory_bytes=0,  # known when all of its files are written
-                )
+            yield (
+                workers.hand(vectors, places),
+                settings.index,
+                settings.seed,
+                None if base is None else base.trained(shard),
+                filterable is not None,
             )
-            bar.update(len(places))
-    return tuple(infos)
+
+    infos = {}
+    total = sum(map(len, layout.stored))
+    with progress.bar("indexing", total, "documents") as bar:
+        for shard, (index, kind, recall, exact) in workers.each(built_shard, calls(), ahead=1):
+            (unfinished / shard_dir(shard) / shard_index.NAME).write_bytes(index.data)
+            infos[shard] = ShardInfo(
+                shard=shard,
+                documents=len(layout.stored[shard]),
+                clusters=tuple(np.flatnonzero(layout.cluster_shard == shard).tolist()),
+                index_kind=kind,
+                exact=exact,
+                recall=recall,
+                memory_bytes=0,  # known when all of its files are written
+            )
+            bar.update(len(layout.stored[shard]))
+    return tuple(infos[shard] for shard in sorted(infos))
 
 
 def _weighed(unfinished: Path, info: ShardInfo) -> ShardInfo:
@@ -385,11 +397,12 @@ def _sample(
     texts: Texts,
     ask: evaluate.AsQuestions,
     settings: Settings,
+    workers: Workers,
 ) -> evaluate.Sample:
     if not inputs.questions:
-        return evaluate.leave_one_out(vectors, texts, ask, settings.sample, settings.seed)
+        return evaluate.leave_one_out(vectors, texts, ask, settings.sample, settings.seed, workers)
     asked = open_engine(inputs.model).encode(inputs.questions[: settings.sample])
-    return evaluate.questions(vectors, texts, asked)
+    return evaluate.questions(vectors, texts, asked, workers)
 
 
 def _inputs_hash(

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from app.errors import BuildError, GenerationError
 from app.generation.passing import Passing
 from app.generation.shard_index import ShardIndex
-from index_builder.index_kind import FLAT, reason
+from index_builder.handed import Handed, received
+from index_builder.index_kind import FLAT, choose_kind, reason
+from index_builder.trained import Trained
 
 TRAIN_LIMIT = 200_000
 TARGET_RECALL = 0.995
@@ -33,6 +35,32 @@ class BuiltIndex:
     kind: str
     recall: float
     exact: bool
+
+
+def built_shard(
+    block: Handed, wanted: str, seed: int, trained: Trained | None, filtered: bool
+) -> tuple[NDArray[np.uint8], str, float, bool]:
+    """Choose, train, fill and tune the index of a shard.
+
+    Args:
+        block: the shard's vectors (n, dim).
+        wanted: as of ``index_kind.choose_kind``.
+        seed: of the samples for training and tuning.
+        trained: of the base's shard, if there is one.
+        filtered: whether searches may have filters.
+
+    Returns: the index as FAISS writes it, its kind, recall@10 against exact, and whether it is
+        exact.
+    Raises: as of ``build_index``.
+    """
+    vectors = received(block)
+    if trained is None:
+        kind, index = choose_kind(vectors, wanted, filtered=filtered), None
+    else:
+        kind, index = trained.kept(vectors, wanted, filtered=filtered)
+    built = build_index(vectors, kind, seed, index, filtered=filtered)
+    del vectors, index
+    return faiss.serialize_index(built.index), built.kind, built.recall, built.exact
 
 
 def build_index(

@@ -16,6 +16,7 @@ from app.generation.engine import open_engine
 from index_builder.corpus.ingest import ingest
 from index_builder.embed import embed
 from index_builder.progress import Progress
+from index_builder.workers import open_workers
 
 K = 10
 CHECKED = 500  # questions whose answers are compared with exact search
@@ -48,7 +49,8 @@ def load(corpus: Path, model: Path, work: Path, processes: int) -> Data:
     """Read and encode the corpus (kept in ``work`` for the next run); make the questions."""
     progress = Progress()
     ingested = ingest([corpus], work / "corpus", 0.001, progress)
-    vectors = embed(ingested, model, work, processes=processes, progress=progress)
+    with open_workers(processes) as workers:
+        vectors = embed(ingested, model, work, workers=workers, progress=progress)
     with closing(sqlite3.connect(ingested.documents)) as connection:
         rows = connection.execute("SELECT id, text FROM documents ORDER BY ordinal").fetchall()
     ids, texts = [row[0] for row in rows], [row[1] for row in rows]

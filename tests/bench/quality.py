@@ -28,6 +28,7 @@ from index_builder.labelled import Labelled, quality, read_labelled, read_questi
 from index_builder.pipeline import Inputs, Settings, build
 from index_builder.progress import Progress
 from index_builder.replay import Replay
+from index_builder.workers import open_workers
 
 HEAD = (
     f"{'questions':<28}{'asked':>7}  {'':<12}{'probe':<6}"
@@ -84,7 +85,8 @@ def measure(corpus: Path, arguments: argparse.Namespace, engine: Engine, tables:
     settings = Settings(shards=arguments.shards)
 
     def built(settings: Settings) -> Path:
-        return out / build(inputs, settings, out, out / ".work", 2, progress)[0].id
+        with open_workers(2) as workers:
+            return out / build(inputs, settings, out, out / ".work", workers, progress)[0].id
 
     usual, exact = built(settings), built(replace(settings, index="exact"))
     replay = Replay(usual)

@@ -15,6 +15,7 @@ from index_builder.labels import Label
 from index_builder.pipeline import Inputs, Settings, build
 from index_builder.progress import Progress
 from index_builder.replay import Replay
+from index_builder.workers import open_workers
 
 LABELS = 200
 DRAWS = 5
@@ -59,9 +60,10 @@ def held_out_rows(
         chosen, asked = fitting[: LABELS - own] + lost[:own], fitting[LABELS - own :]
         labels = out / f"labels-{name.replace('/', '-')}-{draw}.jsonl"
         labels.write_bytes(b"\n".join(map(msgspec.json.encode, _labels(chosen))))
-        manifest, _ = build(
-            replace(inputs, labelled=labels), settings, out, out / ".work", 2, Progress()
-        )
+        with open_workers(2) as workers:
+            manifest, _ = build(
+                replace(inputs, labelled=labels), settings, out, out / ".work", workers, Progress()
+            )
         replay = Replay(out / manifest.id)
         if lost:
             asked = asked + lost[own:]

@@ -23,6 +23,7 @@ from index_builder.filterable import wanted_fields
 from index_builder.pipeline import Inputs, Settings, build
 from index_builder.progress import Progress
 from index_builder.replay import Replay
+from index_builder.workers import open_workers
 
 QUESTIONS = 500
 LOTS = 10_000
@@ -60,10 +61,11 @@ def main() -> None:
         for one in read_documents(plain.documents)
     ]
     corpus = ingest_documents(documents, work / "lots")
-    vectors = embed(corpus, arguments.model, work, processes=2, progress=progress)
     settings = Settings(shards=arguments.shards, filterable=wanted_fields("set,lot"))
     inputs = Inputs(corpus, arguments.model)
-    manifest, _ = build(inputs, settings, arguments.out, work, 2, progress)
+    with open_workers(2) as workers:
+        vectors = embed(corpus, arguments.model, work, workers=workers, progress=progress)
+        manifest, _ = build(inputs, settings, arguments.out, work, workers, progress)
     replay = Replay(arguments.out / manifest.id)
     asked = vectors[draw.choice(len(vectors), min(QUESTIONS, len(vectors)), replace=False)]
     moved = draw.normal(size=asked.shape).astype(np.float32)

@@ -25,6 +25,7 @@ from index_builder.corpus.ingest import ingest
 from index_builder.embed import embed
 from index_builder.pipeline import BUILDER, Settings
 from index_builder.progress import Progress
+from index_builder.workers import open_workers
 
 RECIPE = 1
 """Raised when the same seed is to give other vectors, so that nothing stale is reused."""
@@ -80,8 +81,8 @@ def _corpora(arguments: argparse.Namespace, progress: Progress) -> list[Corpus]:
     """The real vectors, less those that are questions; as many drawn ones; and every size."""
     work: Path = arguments.out / ".work"
     ingested = ingest([arguments.corpus], work / "corpus", progress=progress)
-    processes = os.cpu_count() or 1
-    real = np.array(embed(ingested, arguments.model, work, processes=processes, progress=progress))
+    with open_workers(os.cpu_count() or 1) as workers:
+        real = np.array(embed(ingested, arguments.model, work, workers=workers, progress=progress))
     real = real[np.random.default_rng(arguments.seed).permutation(len(real))]
     count = arguments.questions
     like_real = len(real) - count

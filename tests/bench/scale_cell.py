@@ -26,6 +26,7 @@ from index_builder.evaluate import chosen_row, questions
 from index_builder.pipeline import Inputs, Settings, build
 from index_builder.progress import Bar, Progress
 from index_builder.texts import Texts
+from index_builder.workers import HERE
 
 VECTORS, QUESTIONS, TRUTH, BUILD = "vectors.npy", "questions.npy", "truth.npy", "build.json"
 K = 10
@@ -80,7 +81,7 @@ def build_cell(corpus: Path, shards: int, model: Path, storage: float | None, se
         Settings(shards=shards, storage=storage, seed=seed),
         cell / "generations",
         cell / "work",
-        1,
+        HERE,
         clock,
     )
     clock.enter("")

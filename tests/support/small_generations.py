@@ -16,6 +16,7 @@ from index_builder.corpus.document import Document
 from index_builder.corpus.ingest import ingest_documents
 from index_builder.pipeline import Inputs, Settings, build
 from index_builder.progress import Progress
+from index_builder.workers import HERE, Workers
 
 TEXTS = tuple(f"question number {number}" for number in range(60))
 
@@ -63,6 +64,7 @@ def build_small(
     documents: list[Document] | None = None,
     base: Path | None = None,
     labelled: Path | None = None,
+    workers: Workers = HERE,
     **settings: Any,
 ) -> SmallGeneration:
     """Build in ``root`` (models/, corpus/, generations/); 3 shards and exact search by default."""
@@ -84,7 +86,7 @@ def build_small(
         Settings(**{"shards": 3, "index": "exact", "sample": 50, **settings}),
         out,
         root / "work",
-        1,
+        workers,
         silent(),
     )
     return SmallGeneration(out / manifest.id, manifest, artefact, documents, vectors, new)

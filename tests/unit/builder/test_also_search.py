@@ -28,6 +28,7 @@ from index_builder.corpus.store import read_texts
 from index_builder.filterable import wanted_fields
 from index_builder.pipeline import Inputs, Settings, build
 from index_builder.replay import Replay
+from index_builder.workers import HERE
 
 COUNT = 240
 TOPICS = ("refund", "address", "password", "invoice", "parcel")
@@ -286,7 +287,7 @@ def test_a_withdrawal_encodes_nothing_anew(tmp_path: Path, monkeypatch: pytest.M
     manifest, _ = build(
         Inputs(corpus, artefact, without=frozenset(gone)),
         Settings(shards=3, index="exact", sample=50, also_search="answer"),
-        tmp_path / "out", tmp_path / "work", 1, silent(),
+        tmp_path / "out", tmp_path / "work", HERE, silent(),
     )  # fmt: skip
     assert encoded == [COUNT, 160]  # as without a withdrawal, so what was kept is used again
     assert manifest.routing.also is not None

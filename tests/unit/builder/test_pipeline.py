@@ -36,6 +36,7 @@ from index_builder.embed import embed
 from index_builder.pipeline import Inputs, Settings, check_settings
 from index_builder.replay import Replay
 from index_builder.seal import existing
+from index_builder.workers import HERE
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +242,7 @@ def test_an_interrupted_build_leaves_work_and_nothing_else(
 
     def build() -> tuple[Manifest, bool]:
         settings = Settings(shards=3, index="exact")
-        return pipeline.build(Inputs(corpus, artefact), settings, out, work, 1, silent())
+        return pipeline.build(Inputs(corpus, artefact), settings, out, work, HERE, silent())
 
     with monkeypatch.context() as broken:
         broken.setattr(pipeline, step, interrupt)

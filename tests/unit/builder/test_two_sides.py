@@ -17,6 +17,7 @@ from index_builder.corpus.ingest import ingest_documents
 from index_builder.embed import embed
 from index_builder.pipeline import Inputs, Settings
 from index_builder.replay import Replay
+from index_builder.workers import HERE
 
 
 def test_canaries_and_the_sample_are_asked_as_questions(
@@ -39,7 +40,7 @@ def test_canaries_and_the_sample_are_asked_as_questions(
     monkeypatch.setattr(pipeline.evaluate, "choose_routing", remember)
     out = tmp_path / "out"
     manifest, _ = pipeline.build(
-        Inputs(corpus, artefact), settings, out, tmp_path / "work", 1, silent()
+        Inputs(corpus, artefact), settings, out, tmp_path / "work", HERE, silent()
     )
 
     (sample,) = asked

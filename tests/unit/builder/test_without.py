@@ -16,6 +16,7 @@ from index_builder.build_command import summary
 from index_builder.corpus.ingest import ingest_documents
 from index_builder.pipeline import Inputs, Settings, build
 from index_builder.without import leave_out, read_without
+from index_builder.workers import HERE
 
 OUT = frozenset({"d0003", "d0041", "nobody"})
 
@@ -31,7 +32,7 @@ def built(root: Path, without: frozenset[str], **more: object) -> tuple[Manifest
         **more,  # type: ignore[arg-type]  # passed on
     )
     settings = Settings(shards=3, index="exact", sample=50)
-    manifest, new = build(inputs, settings, root / "generations", root / "work", 1, silent())
+    manifest, new = build(inputs, settings, root / "generations", root / "work", HERE, silent())
     return manifest, new, root / "generations" / manifest.id
 
 

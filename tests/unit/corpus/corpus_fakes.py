@@ -12,6 +12,7 @@ from index_builder import embed as embedding
 from index_builder.corpus.document import Document
 from index_builder.corpus.ingest import Ingested, ingest_documents
 from index_builder.progress import Progress
+from index_builder.workers import open_workers
 
 DIM = 8
 
@@ -64,11 +65,12 @@ def corpus_of(workdir: Path, count: int) -> Ingested:
 if __name__ == "__main__":
     workdir, count, processes = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     embedding.CHUNK = 10
-    embedding.embed(
-        corpus_of(workdir, count),
-        workdir,
-        workdir,
-        processes=processes,
-        progress=Progress(interval=0.0),
-        engine_factory=open_slow,
-    )
+    with open_workers(processes) as workers:
+        embedding.embed(
+            corpus_of(workdir, count),
+            workdir,
+            workdir,
+            workers=workers,
+            progress=Progress(interval=0.0),
+            engine_factory=open_slow,
+        )

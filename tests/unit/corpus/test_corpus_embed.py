@@ -16,12 +16,13 @@ from corpus_fakes import (
     vector_of,
 )
 
-from app.errors import EmbedError
+from app.errors import BuildError, EmbedError
 from index_builder import embed as embedding
 from index_builder.corpus.store import read_texts
 from index_builder.embed import embed
 from index_builder.progress import Progress
 from index_builder.vector_file import VectorFile
+from index_builder.workers import open_workers
 
 MAIN = Path(__file__).with_name("corpus_fakes.py")
 
@@ -49,14 +50,15 @@ def expected(ingested):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_row_i_is_the_vector_of_document_i(tmp_path, progress, processes):
     ingested = corpus_of(tmp_path, 95)
-    vectors = embed(
-        ingested,
-        tmp_path,
-        tmp_path,
-        processes=processes,
-        progress=progress,
-        engine_factory=open_fake,
-    )
+    with open_workers(processes) as workers:
+        vectors = embed(
+            ingested,
+            tmp_path,
+            tmp_path,
+            workers=workers,
+            progress=progress,
+            engine_factory=open_fake,
+        )
     assert vectors.dtype == np.float32
     assert np.array_equal(vectors, expected(ingested))
     assert sorted(encoded(tmp_path)) == read_texts(ingested.documents)
@@ -109,9 +111,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(tmp_path, progress, 
     assert 30 <= kept < 400
     before = len(encoded(tmp_path))
     ingested = corpus_of(tmp_path, 400)
-    vectors = embed(
-        ingested, tmp_path, tmp_path, processes=2, progress=progress, engine_factory=open_fake
-    )
+    vectors = embed(ingested, tmp_path, tmp_path, progress=progress, engine_factory=open_fake)
     assert f"encoding: resuming at {kept} of 400" in progress.stream.getvalue()
     assert len(encoded(tmp_path)) - before == 400 - kept
     assert np.array_equal(vectors, expected(ingested))
@@ -138,12 +138,15 @@ def test_a_killed_build_leaves_no_worker_behind_and_can_be_resumed(tmp_path, pro
 
 def test_a_dying_worker_is_a_clear_error_and_loses_nothing(tmp_path, progress):
     ingested = corpus_of(tmp_path, 400)
-    with pytest.raises(EmbedError, match=r"a worker process died .* of 400 documents .* kept"):
+    with (
+        open_workers(2) as workers,
+        pytest.raises(BuildError, match=r"worker processes died again .* encoded is kept"),
+    ):
         embed(
             ingested,
             tmp_path,
             tmp_path,
-            processes=2,
+            workers=workers,
             progress=progress,
             engine_factory=open_dying,
         )
