@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from app.errors import BuildError
 from app.generation import shard_index
-from app.generation.manifest import Manifest, ModelRef, shard_dir
+from app.generation.file_names import shard_dir
+from app.generation.manifest import Manifest
+from app.generation.manifest_parts import ModelRef
 from app.generation.routing import Router
 from app.generation.rows import Row, everything
 from app.generation.shard_part import open_store

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from app.generation.manifest import Rescoring, WeightRow
+from app.generation.manifest_parts import Rescoring, WeightRow
 from app.generation.rescoring import Rescorer
 from index_builder.labels import Labelled
 from index_builder.searched import Searched

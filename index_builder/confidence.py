@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.errors import BuildError
 from app.generation.confidence import Features
-from app.generation.manifest import Confidence, ConfidenceRow
+from app.generation.manifest_parts import Confidence, ConfidenceRow
 from app.generation.rescoring import Rescorer
 from index_builder.document_rows import DocumentRows
 from index_builder.labels import Labelled

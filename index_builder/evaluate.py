@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from app.generation.manifest import RecallRow, RoutingInfo
+from app.generation.manifest_parts import RecallRow, RoutingInfo
 from app.generation.routing import ask_until, centroid_scores, shard_mass
 from app.generation.shard_index import ShardIndex
 from index_builder.cluster import blocks

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.generation.filters import Condition
-from app.generation.manifest import FilterRow, Filters
+from app.generation.manifest_parts import FilterRow, Filters
 from app.generation.routing import FEW, ask_until, centroid_scores, shard_mass
 from index_builder.evaluate import NEIGHBOURS, Sample, with_truth
 from index_builder.filterable import Filterable

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from app.errors import BuildError
 from app.generation import columns
 from app.generation.columns import Column
+from app.generation.file_names import CLUSTER_SIZES, FILTER_COUNTS, FILTER_VALUES
 from app.generation.filtering import COUNTS, Listed
 from app.generation.filters import DTYPES, stored
-from app.generation.manifest import CLUSTER_SIZES, FILTER_COUNTS, FILTER_VALUES, FilterField
+from app.generation.manifest_parts import FilterField
 
 Kind: TypeAlias = Literal["keyword", "number", "boolean"]
 KINDS: dict[str, Kind] = {"keyword": "keyword", "number": "number", "boolean": "boolean"}

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from app.generation.canary import Canary
 from app.generation.columns import Columns
+from app.generation.file_names import shard_dir
 from app.generation.filtering import Filtering
 from app.generation.filters import filter_text
-from app.generation.manifest import Filters, ShardInfo, shard_dir
+from app.generation.manifest_parts import Filters, ShardInfo
 from app.generation.merge import merge
 from index_builder.canaries import K
 from index_builder.document_rows import DocumentRows

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from app.generation.manifest import StorageRow
+from app.generation.manifest_parts import StorageRow
 from index_builder.base import Base
 from index_builder.border import border_candidates
 from index_builder.cluster import Clusters, cluster, cluster_count, kept

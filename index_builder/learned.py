@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import BuildError
-from app.generation.manifest import Confidence
+from app.generation.manifest_parts import Confidence
 from index_builder import confidence
 from index_builder.also_gain import hits_at_1
 from index_builder.choose_weight import choose_weight

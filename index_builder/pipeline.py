@@ -15,17 +15,10 @@ from numpy.typing import NDArray
 from app.errors import BuildError
 from app.generation import canary, documents, files, shard_index
 from app.generation.engine import open_engine
+from app.generation.file_names import shard_dir
 from app.generation.files import sha256_of
-from app.generation.manifest import (
-    SCHEMA,
-    STORES,
-    AlsoSearched,
-    Manifest,
-    ModelRef,
-    ShardInfo,
-    StorageRow,
-    shard_dir,
-)
+from app.generation.manifest import SCHEMA, STORES, Manifest
+from app.generation.manifest_parts import AlsoSearched, ModelRef, ShardInfo, StorageRow
 from app.generation.model import Model
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
 from app.generation.shard_index import ShardIndex

@@ -11,15 +11,8 @@ import msgspec
 from app.errors import GenerationError
 from app.generation import files
 from app.generation.filtering import Filtering
-from app.generation.manifest import (
-    NAME,
-    SCHEMA,
-    Manifest,
-    ModelRef,
-    RoutingInfo,
-    ShardInfo,
-    content_hash_of,
-)
+from app.generation.manifest import NAME, SCHEMA, Manifest, content_hash_of
+from app.generation.manifest_parts import ModelRef, RoutingInfo, ShardInfo
 from app.generation.rescoring import Rescorer
 from app.generation.routing import Router
 from app.generation.shard_part import ShardPart

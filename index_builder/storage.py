@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from app.generation.manifest import StorageRow
+from app.generation.manifest_parts import StorageRow
 from index_builder.border import Candidates
 from index_builder.evaluate import Masses, Sample, choose_routing, chosen_row
 

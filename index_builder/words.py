@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.generation import shard_words
-from app.generation.manifest import ROWS_BY_NAME, SHARDS_BY_NAME, WEIGHTS, Rescoring, shard_dir
+from app.generation.file_names import ROWS_BY_NAME, SHARDS_BY_NAME, WEIGHTS, shard_dir
+from app.generation.manifest_parts import Rescoring
 from app.generation.names import HELD, ROWS, Holders, names
 from app.generation.rescoring import Rescorer
 from app.generation.shard_words import ShardWords

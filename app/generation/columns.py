@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from app.errors import GenerationError
 from app.generation.arrays import read_array
+from app.generation.file_names import filter_files
 from app.generation.filters import DTYPES, Condition, conditions
-from app.generation.manifest import REMEDY, FilterField, filter_files
+from app.generation.manifest import REMEDY
+from app.generation.manifest_parts import FilterField
 from app.generation.passing import Passing
 
 # Filters whose rows are kept at hand: a bit a row each.

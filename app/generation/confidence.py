@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from app.generation.manifest import Confidence
+from app.generation.manifest_parts import Confidence
 
 
 class Features(NamedTuple):

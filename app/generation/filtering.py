@@ -20,15 +20,10 @@ from numpy.typing import NDArray
 
 from app.errors import GenerationError
 from app.generation.arrays import read_array
+from app.generation.file_names import CLUSTER_SIZES, FILTER_COUNTS, FILTER_VALUES
 from app.generation.filters import Condition, conditions
-from app.generation.manifest import (
-    CLUSTER_SIZES,
-    FILTER_COUNTS,
-    FILTER_VALUES,
-    REMEDY,
-    Filters,
-    Manifest,
-)
+from app.generation.manifest import REMEDY, Manifest
+from app.generation.manifest_parts import Filters
 from app.generation.routing import Passed
 
 # How many documents of each cluster have each value, in this order. Of a number ``value`` is that

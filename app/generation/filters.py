@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ProblemError
-from app.generation.manifest import FilterField
+from app.generation.manifest_parts import FilterField
 
 # Whole numbers beyond this are not told apart as JSON numbers.
 MAX_WHOLE = 1 << 53

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from app.generation.manifest import Rescoring
+from app.generation.manifest_parts import Rescoring
 
 # So many candidates, and numpy is faster.
 MANY = 200

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from app.errors import GenerationError
 from app.generation.arrays import read_array
 from app.generation.confidence import Features, probability
-from app.generation.manifest import SHARDS_BY_NAME, WEIGHTS, Confidence, Manifest, Rescoring
+from app.generation.file_names import SHARDS_BY_NAME, WEIGHTS
+from app.generation.manifest import Manifest
+from app.generation.manifest_parts import Confidence, Rescoring
 from app.generation.merge import Pool, Ranking, merge_rescored
 from app.generation.names import HELD, MAX_NAMES, Holders, names
 from app.generation.terms import pack_terms

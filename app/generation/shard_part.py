@@ -15,7 +15,8 @@ from app.generation import shard_index
 from app.generation.columns import Columns
 from app.generation.documents import Documents
 from app.generation.documents_before import DocumentsBefore
-from app.generation.manifest import SCHEMA, Manifest, shard_dir
+from app.generation.file_names import shard_dir
+from app.generation.manifest import SCHEMA, Manifest
 from app.generation.passing import Passing
 from app.generation.rows import Row, Store, ordinals, row_of
 from app.generation.shard_index import ShardIndex

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from app.errors import GenerationError
 from app.generation.arrays import read_array
-from app.generation.manifest import REMEDY, ROWS_BY_NAME, WORDS
+from app.generation.file_names import ROWS_BY_NAME, WORDS
+from app.generation.manifest import REMEDY
 from app.generation.names import ROWS, Postings
 from app.generation.trigrams import BUCKETS, folded, trigrams
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.generation.manifest import Rescoring
+from app.generation.manifest_parts import Rescoring
 from app.generation.merge import within_reach
 from app.generation.passing import Passing
 from app.generation.shard_index import ShardIndex

@@ -9,7 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from app.generation.manifest import Manifest, ShardInfo, shard_dir
+from app.generation.file_names import shard_dir
+from app.generation.manifest import Manifest
+from app.generation.manifest_parts import ShardInfo
 from index_builder.evaluate import chosen_row
 from index_builder.report import charts
 from index_builder.report.environment import new_environment

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.generation import shard_index
-from app.generation.manifest import Manifest, shard_dir
+from app.generation.file_names import shard_dir
+from app.generation.manifest import Manifest
 from app.generation.routing import Router
 from app.generation.rows import Row, row_of
 from app.generation.shard_part import open_store

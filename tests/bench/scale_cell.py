@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.generation import shard_index
-from app.generation.manifest import Manifest, shard_dir
+from app.generation.file_names import shard_dir
+from app.generation.manifest import Manifest
 from app.generation.merge import merge
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
 from app.generation.rows import ordinals as ordinals_of

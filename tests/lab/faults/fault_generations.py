@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 
 from app.generation import canary, documents, files, shard_index
-from app.generation.manifest import NAME, Manifest, content_hash_of, shard_dir
+from app.generation.file_names import shard_dir
+from app.generation.manifest import NAME, Manifest, content_hash_of
 from app.generation.routing import CENTROIDS
 
 Change = Callable[[Path, Manifest], dict[str, Any]]

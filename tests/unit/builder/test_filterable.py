@@ -12,7 +12,8 @@ from small_generations import SmallGeneration, build_small, vectors_of
 from app.errors import BuildError, GenerationError, ProblemError
 from app.generation import canary
 from app.generation.filtering import Filtering
-from app.generation.manifest import FilterField, Manifest
+from app.generation.manifest import Manifest
+from app.generation.manifest_parts import FilterField
 from app.generation.shard_part import ShardPart
 from index_builder.corpus.document import Document
 from index_builder.filterable import Filterable, wanted_fields

@@ -10,7 +10,7 @@ from encoder_fakes import Opener, vector_of
 from small_generations import SmallGeneration, build_small, documents_of
 
 from app.errors import BuildError, CorpusError
-from app.generation.manifest import Confidence
+from app.generation.manifest_parts import Confidence
 from index_builder import label_command, pipeline
 from index_builder.cli import main
 from index_builder.confidence import Examples, fit

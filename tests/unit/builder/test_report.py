@@ -14,13 +14,8 @@ from report_page import ReportPage
 from small_generations import SmallGeneration, build_small, documents_of, silent, vectors_of
 
 from app.errors import GenerationError
-from app.generation.manifest import (
-    Confidence,
-    ConfidenceRow,
-    Manifest,
-    Rescoring,
-    WeightRow,
-)
+from app.generation.manifest import Manifest
+from app.generation.manifest_parts import Confidence, ConfidenceRow, Rescoring, WeightRow
 from app.generation.model import Prompt, Prompts
 from index_builder import encoded as encoding
 from index_builder import pipeline, report_command

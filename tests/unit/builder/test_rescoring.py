@@ -10,7 +10,8 @@ from small_generations import SmallGeneration, build_small, vectors_of
 
 from app.errors import BuildError
 from app.generation import canary
-from app.generation.manifest import WEIGHTS, WORDS, Rescoring
+from app.generation.file_names import WEIGHTS, WORDS
+from app.generation.manifest_parts import Rescoring
 from app.generation.merge import Pool
 from app.generation.names import names
 from app.generation.rescoring import Rescorer, Terms

@@ -18,7 +18,8 @@ from app.gateway.body import SearchRequest
 from app.gateway.call import Call, PoolsGoneError, UpstreamError
 from app.gateway.search import Searcher, result_json
 from app.gateway.upstream import Candidates, ShardHit, Wanted
-from app.generation.manifest import Manifest, ModelRef, RoutingInfo, ShardInfo
+from app.generation.manifest import Manifest
+from app.generation.manifest_parts import ModelRef, RoutingInfo, ShardInfo
 from app.generation.routing import Router
 
 GENERATION, MODEL = "20260101T000000Z-01234567", "0123456789abcdef"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.generation.confidence import Features, probability
-from app.generation.manifest import FEATURES, Confidence
+from app.generation.manifest_parts import FEATURES, Confidence
 
 
 def model(intercept: float, *weights: float) -> Confidence:

@@ -13,7 +13,7 @@ from app.errors import ProblemError
 from app.generation.columns import Column, Columns
 from app.generation.filtering import COUNTS, Filtering, Listed
 from app.generation.filters import MAX_FILTER, conditions, filter_text, stored
-from app.generation.manifest import FilterField, Filters
+from app.generation.manifest_parts import FilterField, Filters
 from app.generation.passing import Passing
 
 FIELDS = (

@@ -14,7 +14,8 @@ from small_generations import SmallGeneration, build_small
 
 from app.errors import GenerationError
 from app.generation import documents, files
-from app.generation.manifest import SHARDS_BY_NAME, WEIGHTS, Manifest, content_hash_of
+from app.generation.file_names import SHARDS_BY_NAME, WEIGHTS
+from app.generation.manifest import Manifest, content_hash_of
 from app.generation.routing import CENTROIDS, CLUSTER_SHARD, Router
 from app.generation.shard_index import write_index
 from app.generation.shard_part import ShardPart

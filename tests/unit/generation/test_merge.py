@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.generation.manifest import Rescoring
+from app.generation.manifest_parts import Rescoring
 from app.generation.merge import Pool, merge, merge_rescored, within_reach
 
 documents = st.dictionaries(

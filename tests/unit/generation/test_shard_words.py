@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import GenerationError
-from app.generation.manifest import ROWS_BY_NAME
+from app.generation.file_names import ROWS_BY_NAME
 from app.generation.names import ROWS
 from app.generation.shard_words import COUNTS, MAX_NAMED, ORDINALS, TRIGRAMS, ShardWords, write
 from app.generation.trigrams import BUCKETS, folded, trigrams, weights
