@@ -27,7 +27,8 @@ from app.gateway.keys import ApiKeys
 from app.gateway.metrics import GatewayMetrics, Links
 from app.gateway.pools import CONNECT_SECONDS
 from app.gateway.recorded import Recorded, install
-from app.gateway.search import Backend, Searcher, SearchResult, result_json
+from app.gateway.results import SearchResult, result_json
+from app.gateway.search import Backend, Searcher
 from app.gateway.upstream import Fleet, Upstream
 from app.gateway.withdrawn import Exchange
 from app.generation.filtering import Filtering

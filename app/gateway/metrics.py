@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from app.gateway.replicas import Replicas
-from app.gateway.search import SearchResult
+from app.gateway.results import SearchResult
 from app.service.metrics import BUCKETS
 
 FAN_OUT = (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)

@@ -14,7 +14,7 @@ import msgspec
 from flask import Flask, Response, abort, request
 
 from app.gateway.keys import LOOPBACK
-from app.gateway.search import QueryResult
+from app.gateway.results import QueryResult
 from app.service.lifecycle import Lifecycle
 from app.service.siblings import ALONE_HEADER
 from app.service.withdrawn import Known

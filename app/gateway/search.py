@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, pairwise
-from typing import Any, Protocol, TypeVar
+from dataclasses import replace
+from itertools import pairwise
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from app.errors import ProblemError
 from app.gateway.body import SearchRequest
 from app.gateway.call import Call, PoolsGoneError, UpstreamError
-from app.gateway.upstream import Candidates, ShardHit, Wanted
+from app.gateway.merging import Answers, leave_out, merged, visible
+from app.gateway.results import QueryResult, SearchResult
+from app.gateway.upstream import Candidates, Wanted
 from app.generation.filtering import Filtering
 from app.generation.filters import conditions
 from app.generation.manifest import Manifest
-from app.generation.merge import Pool, merge
 from app.generation.rescoring import Rescorer
 from app.generation.routing import Passed, Probe, Router
 from app.generation.terms import for_one_shard
@@ -45,38 +46,8 @@ class Backend(Protocol):
         """Candidates per question, on their way."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueryResult:
-    """The answer to one question: hits, best first; shards asked; shards that did not answer.
-
-    ``confidence`` that the first hit means the same; None where the generation cannot tell.
-    """
-
-    hits: list[ShardHit]
-    asked: list[int]
-    missing: list[int]
-    confidence: float | None = None
-
-    def match(self, least: float) -> ShardHit | None:
-        """The first hit, unless the answer is less sure than ``least``."""
-        sure = self.confidence is None or self.confidence >= least
-        return self.hits[0] if self.hits and sure else None
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """Answers in the order of the questions, those not from memory, and milliseconds per step."""
-
-    queries: list[QueryResult]
-    fresh: list[QueryResult]
-    timings: dict[str, float]
-
-
 # Question, k, probe, rescore, filter: what an answer depends on.
 _Key = tuple[str, int, Probe, bool, str]
-# Per shard asked: what it has by the question's place, or None when it did not answer.
-_Answers = dict[int, dict[int, Candidates] | None]
-
 # Where nothing is ever withdrawn.
 NEVER = Now()
 STEPS = ("encode", "route", "search", "merge")
@@ -161,7 +132,7 @@ class Searcher:
         timings["total"] = time.perf_counter() - start
         queries = [result for result in known if result is not None]
         if begun is not (now := self._now()):  # maybe withdrawn while this was under way
-            queries = [replace(one, hits=_visible(one.hits, now.ids)) for one in queries]
+            queries = [replace(one, hits=visible(one.hits, now.ids)) for one in queries]
         spent = {name: round(s * 1e3, 2) for name, s in timings.items()}
         return SearchResult(queries, results, spent)
 
@@ -206,9 +177,9 @@ class Searcher:
         question = Wanted(vectors, self.manifest.id, model.fingerprint, k, packed, wanted.filter)
         answers = await self._ask(question, asked, call)
         searched = clock()
-        _leave_out(self._now().ids, answers)
+        leave_out(self._now().ids, answers)
         queries = [
-            _merged(place, np.flatnonzero(asked[place]).tolist(), answers, wanted, rescorer)
+            merged(place, np.flatnonzero(asked[place]).tolist(), answers, wanted, rescorer)
             for place in range(len(vectors))
         ]
         if answers and all(answer is None for answer in answers.values()):
@@ -219,7 +190,7 @@ class Searcher:
         spent = (after - before for before, after in pairwise(ends))
         return queries, dict(zip(STEPS, spent, strict=True))
 
-    async def _ask(self, wanted: Wanted, asked: NDArray[np.bool_], call: Call) -> _Answers:
+    async def _ask(self, wanted: Wanted, asked: NDArray[np.bool_], call: Call) -> Answers:
         """What each shard that is ``asked`` (n, shards) has for its questions."""
         shards = np.flatnonzero(asked.any(axis=0)).tolist()
         places = {shard: np.flatnonzero(asked[:, shard]) for shard in shards}
@@ -229,7 +200,7 @@ class Searcher:
             return asyncio.ensure_future(found)
 
         found = await _all([ask(shard) for shard in shards])
-        answers: _Answers = {}
+        answers: Answers = {}
         spent: ProblemError | None = None
         for shard, hits in zip(shards, found, strict=True):
             if not isinstance(hits, BaseException):
@@ -277,72 +248,3 @@ def _weight(result: QueryResult) -> int:
         HIT_BYTES + len(hit.text) + len(hit.answer or "") + len(bytes(hit.metadata))
         for hit in result.hits
     )
-
-
-def _leave_out(withdrawn: frozenset[str], answers: _Answers) -> None:
-    """Drop what shards that do not know of a withdrawal have sent."""
-    if not withdrawn:
-        return
-    for answer in filter(None, answers.values()):
-        for place, found in answer.items():
-            if any(hit.id in withdrawn for hit in found.hits):
-                answer[place] = found._replace(hits=_visible(found.hits, withdrawn))
-
-
-def _visible(hits: list[ShardHit], withdrawn: frozenset[str]) -> list[ShardHit]:
-    return [hit for hit in hits if hit.id not in withdrawn]
-
-
-def _merged(
-    place: int,
-    asked: list[int],
-    answers: _Answers,
-    wanted: SearchRequest,
-    rescorer: Rescorer | None,
-) -> QueryResult:
-    missing = [shard for shard in asked if answers[shard] is None]
-    offered = [answer[place] for shard in asked if (answer := answers[shard]) is not None]
-    hits = list(chain.from_iterable(candidates.hits for candidates in offered))
-    ordinals = [hit.ordinal for hit in hits]
-    scores = [hit.score for hit in hits]
-    if rescorer is None:
-        best = merge(ordinals, scores, wanted.k)
-        return QueryResult([hits[at] for at in best], asked, missing)
-    for candidates in offered:
-        ordinals += candidates.ordinals
-        scores += candidates.scores
-    coverage = [hit.lexical or 0.0 for hit in hits]
-    named = [at for at, hit in enumerate(hits) if hit.named]
-    # What the only shard asked sends beside its hits is the last of the best by score.
-    alone = len(asked) == 1 and len(offered) == 1 and wanted.k <= rescorer.rescoring.depth
-    least = next(iter(offered[0].scores), None) if alone else None
-    pool = Pool(ordinals, scores, coverage, named, least)
-    ranking = rescorer.rank(pool, wanted.k)
-    found = [hits[at] for at in ranking.positions]
-    first = found[0].text if found else ""
-    confidence = rescorer.confidence(wanted.queries[place], first, pool, ranking)
-    return QueryResult(found, asked, missing, confidence)
-
-
-def result_json(result: QueryResult, min_confidence: float) -> dict[str, Any]:
-    """The public form of one answer."""
-    match = result.match(min_confidence)
-    return {
-        "match": match and match.id,
-        "confidence": result.confidence,
-        "results": [
-            {
-                "id": hit.id,
-                "text": hit.text,
-                "answer": hit.answer,
-                "score": hit.score,
-                "lexical": hit.lexical,
-                "metadata": hit.metadata,
-                "matched": hit.matched,
-            }
-            for hit in result.hits
-        ],
-        "partial": bool(result.missing),
-        "shards_asked": result.asked,
-        "shards_missing": result.missing,
-    }

@@ -16,7 +16,7 @@ from werkzeug.serving import make_server
 from app import cli
 from app.gateway import create_app, fleet_of
 from app.gateway.recorded import Recorded, Sample
-from app.gateway.search import QueryResult
+from app.gateway.results import QueryResult
 from app.gateway.upstream import ShardHit, Upstream
 from app.wire import RECORDED_PATH
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from app.errors import ProblemError
 from app.gateway.body import SearchRequest
 from app.gateway.call import Call, PoolsGoneError, UpstreamError
-from app.gateway.search import Searcher, result_json
+from app.gateway.results import result_json
+from app.gateway.search import Searcher
 from app.gateway.upstream import Candidates, ShardHit, Wanted
 from app.generation.manifest import Manifest
 from app.generation.manifest_parts import ModelRef, RoutingInfo, ShardInfo
@@ -247,7 +248,7 @@ def test_the_time_of_every_step_is_told() -> None:
 
 
 def test_the_public_form_has_no_inner_numbers() -> None:
-    from app.gateway.search import QueryResult
+    from app.gateway.results import QueryResult
 
     body = msgspec.json.decode(
         msgspec.json.encode(result_json(QueryResult([hit(7, 0.5)], [1, 2], [2], 0.8), 0.9))
