@@ -125,8 +125,11 @@ def test_a_damaged_previous_is_left_out(
 
 
 def test_a_shard_that_the_generation_has_not(three: list[SmallGeneration], tmp_path: Path) -> None:
-    with pytest.raises(GenerationError, match="has 3 shards, no shard 3"):
-        create_app(shard_config(link(tmp_path, three[0].directory), 3))
+    """It has loaded the generation, and nothing of it (decision 57)."""
+    client = Client(create_app(shard_config(link(tmp_path, three[0].directory), 3)))
+    told = client.get("/health").get_json()
+    assert (told["status"], told["documents"]) == ("ok", 0)
+    assert told["generations"]["current"] == three[0].manifest.id
 
 
 @pytest.mark.parametrize(
