@@ -26,6 +26,7 @@ from fleet_looks import (
 )
 
 parts = load_filter("parts")
+planned = load_filter("plan")
 
 GATEWAY = SIZES["manifest.json"] + SIZES["canaries.jsonl"] + SIZES["routing/centroids.npy"]
 SHARD_1 = SIZES["shard-001/index.faiss"]
@@ -33,7 +34,7 @@ SHARD_0 = sum(size for name, size in SIZES.items() if name.startswith("shard-000
 
 
 def plan(seen: dict[str, Any], new: dict[str, Any], fleet: Any = FLEET) -> dict[str, Any]:
-    made: dict[str, Any] = parts.askfleet_plan(fleet, seen, new)
+    made: dict[str, Any] = planned.askfleet_plan(fleet, seen, new)
     return made
 
 
@@ -151,10 +152,10 @@ def test_rsync_compares_with_what_is_most_alike() -> None:
 def test_another_content_under_an_id_that_a_host_has_is_refused() -> None:
     seen = looks((A,), (M1,))
     seen["shard-b"] = look("shard-b", A, holds=(B,))
-    made = parts.askfleet_plan(FLEET, seen, record(B), "/srv")
+    made = planned.askfleet_plan(FLEET, seen, record(B), "/srv")
     assert made["faults"] == []
     seen["shard-b"]["held"]["generations"][B]["record"] = "of another content"
-    [fault] = parts.askfleet_plan(FLEET, seen, record(B), "/srv")["faults"]
+    [fault] = planned.askfleet_plan(FLEET, seen, record(B), "/srv")["faults"]
     assert fault.startswith(f"shard-b: generation {B}: /srv/generations/{B}/manifest.json is not")
     assert "remove that file on shard-b" in fault
     assert "fetch_generation.yml" in fault
@@ -167,12 +168,12 @@ def test_a_host_that_encodes_and_holds_a_shard_needs_the_sum() -> None:
     made = plan(seen, record(B), fleet)
     everything = sum(SIZES.values()) + sum(MODEL_SIZES.values())
     assert made["sends"] == {"all-1": everything}
-    assert f"{everything + parts.SPARE} bytes" in made["faults"][0]
+    assert f"{everything + planned.SPARE} bytes" in made["faults"][0]
 
 
 @pytest.mark.parametrize(("short", "refused"), [(0, False), (1, True)])
 def test_too_little_disk_is_refused_with_host_and_bytes(short: int, refused: bool) -> None:
-    needed = sum(MODEL_SIZES.values()) + parts.SPARE
+    needed = sum(MODEL_SIZES.values()) + planned.SPARE
     seen = looks()
     seen["encoder-2"]["disk"]["free"] = needed - short
     faults = plan(seen, record(B))["faults"]
@@ -193,10 +194,10 @@ def test_a_full_disk_matters_only_where_something_is_sent() -> None:
 
 # Host -> what it maps of the new generation beside the one that is served.
 NEEDS = {
-    "shard-a": 2 * sum(MEMORY) + 2 * parts.PROCESS,
-    "shard-b": 2 * MEMORY[1] + parts.PROCESS,
-    "gateway-1": SIZES["routing/centroids.npy"] + parts.PROCESS,
-    "encoder-1": sum(MODEL_SIZES.values()) + parts.PROCESS,
+    "shard-a": 2 * sum(MEMORY) + 2 * planned.PROCESS,
+    "shard-b": 2 * MEMORY[1] + planned.PROCESS,
+    "gateway-1": SIZES["routing/centroids.npy"] + planned.PROCESS,
+    "encoder-1": sum(MODEL_SIZES.values()) + planned.PROCESS,
 }
 
 

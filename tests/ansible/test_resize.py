@@ -10,6 +10,7 @@ from fleet_looks import DATA, GROUPS, M1, A, B, C, fleet_of, look, looks, record
 keep = load_filter("keep")
 back = load_filter("rollback")
 parts = load_filter("parts")
+plan = load_filter("plan")
 
 # Generations of `fleet_looks` have two shards.
 GROWN = {"shard-a": [0, 1], "shard-b": [1, 2]}
@@ -75,5 +76,5 @@ def test_its_host_is_sent_the_manifest_alone() -> None:
     [part] = parts.askfleet_parts(grown["hosts"]["shard-b"], record(C), DATA, "askfleet")
     assert list(part["files"]) == ["manifest.json"]
     assert part["verify"] == ["askfleet", "verify", "--shard=2"]
-    plan = parts.askfleet_plan(grown, seen(grown, B, A), record(C), DATA)
-    assert (plan["faults"], plan["sends"]["shard-b"]) == ([], 10)
+    made = plan.askfleet_plan(grown, seen(grown, B, A), record(C), DATA)
+    assert (made["faults"], made["sends"]["shard-b"]) == ([], 10)

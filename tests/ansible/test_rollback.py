@@ -25,6 +25,7 @@ from fleet_looks import (
 
 back = load_filter("rollback")
 parts = load_filter("parts")
+plan = load_filter("plan")
 
 
 def looked(seen: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def test_the_plan_counts_it() -> None:
     for told in seen.values():
         told["whole"] = {f"generation {B}": told is not seen["shard-b"], f"model {M1}": True}
     new = {**record(B), "previous": record(A)}
-    sends = parts.askfleet_plan(FLEET, seen, new)["sends"]
+    sends = plan.askfleet_plan(FLEET, seen, new)["sends"]
     assert sends["shard-b"] == 2 * (SIZES["manifest.json"] + SIZES["shard-001/index.faiss"])
     assert sends["shard-a"] == 0
     assert sends["encoder-1"] == 0 < sum(MODEL_SIZES.values())
