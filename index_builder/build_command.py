@@ -21,11 +21,13 @@ from index_builder.course_input import read_course_input
 from index_builder.document_rows import DocumentRows
 from index_builder.evaluate import chosen_row
 from index_builder.filterable import wanted_fields
-from index_builder.pipeline import Inputs, Settings, build, check_settings
+from index_builder.inputs import Inputs
+from index_builder.pipeline import build
 from index_builder.progress import Progress
 from index_builder.report.figures import AsRead
 from index_builder.report.measure import Known
 from index_builder.report_command import leave_report
+from index_builder.settings import Settings, check_settings
 from index_builder.without import SHOWN, read_without
 from index_builder.workers_options import add_cluster, chosen_workers
 

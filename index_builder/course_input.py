@@ -9,7 +9,7 @@ import numpy as np
 from app.generation.engine import open_engine
 from index_builder.corpus.course import read_course
 from index_builder.corpus.ingest import ingest_documents
-from index_builder.pipeline import Inputs
+from index_builder.inputs import Inputs
 from index_builder.progress import Progress
 
 CHECKED = 64

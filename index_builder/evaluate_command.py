@@ -21,10 +21,12 @@ from index_builder.corpus.ingest import Ingested, ingest
 from index_builder.corpus.options import add_reading, chosen_reading
 from index_builder.encoded import encoded
 from index_builder.evaluate import K, questions
+from index_builder.inputs import Inputs
 from index_builder.labelled import Labelled, quality, read_labelled
-from index_builder.pipeline import Inputs, Settings, build, check_settings
+from index_builder.pipeline import build
 from index_builder.progress import Progress
 from index_builder.replay import Replay, Replayed
+from index_builder.settings import Settings, check_settings
 from index_builder.without import Left
 from index_builder.workers import open_workers
 

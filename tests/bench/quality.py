@@ -24,10 +24,12 @@ from app.generation.engine import Engine, open_engine
 from app.generation.routing import Probe
 from index_builder.corpus.ingest import ingest
 from index_builder.document_rows import DocumentRows
+from index_builder.inputs import Inputs
 from index_builder.labelled import Labelled, quality, read_labelled, read_questions
-from index_builder.pipeline import Inputs, Settings, build
+from index_builder.pipeline import build
 from index_builder.progress import Progress
 from index_builder.replay import Replay
+from index_builder.settings import Settings
 from index_builder.workers import open_workers
 
 HEAD = (

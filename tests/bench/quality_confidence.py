@@ -10,11 +10,13 @@ import msgspec
 import numpy as np
 
 from app.generation.engine import Engine
+from index_builder.inputs import Inputs
 from index_builder.labelled import Labelled
 from index_builder.labels import Label
-from index_builder.pipeline import Inputs, Settings, build
+from index_builder.pipeline import build
 from index_builder.progress import Progress
 from index_builder.replay import Replay
+from index_builder.settings import Settings
 from index_builder.workers import open_workers
 
 LABELS = 200

@@ -20,9 +20,11 @@ from index_builder.corpus.ingest import ingest, ingest_documents
 from index_builder.corpus.store import read_documents
 from index_builder.embed import embed
 from index_builder.filterable import wanted_fields
-from index_builder.pipeline import Inputs, Settings, build
+from index_builder.inputs import Inputs
+from index_builder.pipeline import build
 from index_builder.progress import Progress
 from index_builder.replay import Replay
+from index_builder.settings import Settings
 from index_builder.workers import open_workers
 
 QUESTIONS = 500

@@ -23,8 +23,9 @@ from scale_table import exponents, table
 from index_builder.build_command import measured
 from index_builder.corpus.ingest import ingest
 from index_builder.embed import embed
-from index_builder.pipeline import BUILDER, Settings
+from index_builder.inputs import BUILDER
 from index_builder.progress import Progress
+from index_builder.settings import Settings
 from index_builder.workers import open_workers
 
 RECIPE = 1

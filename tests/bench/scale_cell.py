@@ -24,8 +24,10 @@ from app.generation.shard_part import open_store
 from index_builder.corpus.document import Document
 from index_builder.corpus.ingest import ingest_documents
 from index_builder.evaluate import chosen_row, questions
-from index_builder.pipeline import Inputs, Settings, build
+from index_builder.inputs import Inputs
+from index_builder.pipeline import build
 from index_builder.progress import Bar, Progress
+from index_builder.settings import Settings
 from index_builder.texts import Texts
 from index_builder.workers import HERE
 

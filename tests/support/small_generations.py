@@ -14,8 +14,10 @@ from app.config import GatewayConfig, ShardConfig
 from app.generation.manifest import Manifest
 from index_builder.corpus.document import Document
 from index_builder.corpus.ingest import ingest_documents
-from index_builder.pipeline import Inputs, Settings, build
+from index_builder.inputs import Inputs
+from index_builder.pipeline import build
 from index_builder.progress import Progress
+from index_builder.settings import Settings
 from index_builder.workers import HERE, Workers
 
 TEXTS = tuple(f"question number {number}" for number in range(60))

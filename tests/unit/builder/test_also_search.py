@@ -26,8 +26,10 @@ from index_builder.corpus.document import Document
 from index_builder.corpus.ingest import Ingested, ingest_documents
 from index_builder.corpus.store import read_texts
 from index_builder.filterable import wanted_fields
-from index_builder.pipeline import Inputs, Settings, build
+from index_builder.inputs import Inputs
+from index_builder.pipeline import build
 from index_builder.replay import Replay
+from index_builder.settings import Settings
 from index_builder.workers import HERE
 
 COUNT = 240

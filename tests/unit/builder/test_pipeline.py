@@ -30,12 +30,13 @@ from app.generation.rows import everything
 from app.generation.shard_index import Hits, ShardIndex
 from app.generation.shard_part import open_store
 from index_builder import encoded as encoding
-from index_builder import pipeline
+from index_builder import pipeline, shard_files
 from index_builder.corpus.ingest import ingest_documents
 from index_builder.embed import embed
-from index_builder.pipeline import Inputs, Settings, check_settings
+from index_builder.inputs import Inputs
 from index_builder.replay import Replay
 from index_builder.seal import existing
+from index_builder.settings import Settings, check_settings
 from index_builder.workers import HERE
 
 
@@ -230,7 +231,7 @@ def interrupt(*_: object, **__: object) -> None:
     raise Interrupted
 
 
-@pytest.mark.parametrize("step", ["_write_shards", "make_canaries", "seal"])
+@pytest.mark.parametrize("step", ["write_shards", "make_canaries", "seal"])
 def test_an_interrupted_build_leaves_work_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -273,7 +274,7 @@ def test_a_part_that_cannot_be_opened_is_never_sealed(
     def torn(path: Path, _: object) -> None:
         path.write_bytes(b"")
 
-    monkeypatch.setattr(pipeline.documents, "write", torn)
+    monkeypatch.setattr(shard_files.documents, "write", torn)
     with pytest.raises(GenerationError, match=r"documents\.bin"):
         build_small(tmp_path)
     assert list((tmp_path / "generations").iterdir()) == []

@@ -20,8 +20,8 @@ from app.generation.shard_words import ShardWords
 from app.generation.terms import for_one_shard
 from app.generation.trigrams import BUCKETS, folded, trigrams, weights
 from index_builder.choose_weight import USUAL
-from index_builder.pipeline import Settings, check_settings
 from index_builder.replay import Replay
+from index_builder.settings import Settings, check_settings
 
 WORDS_OF = ("reset", "password", "account", "refund", "order", "address", "open", "close")
 # Every third has a name: that of one document, or of 2, or (kx-0) of more than may share one.

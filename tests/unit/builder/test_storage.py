@@ -15,8 +15,8 @@ from index_builder import storage
 from index_builder.border import border_candidates
 from index_builder.cluster import cluster
 from index_builder.evaluate import found_by, leave_one_out, masses_of
-from index_builder.pipeline import Settings, check_settings
 from index_builder.placement import place
+from index_builder.settings import Settings, check_settings
 from index_builder.shards import build_index
 from index_builder.storage import AMOUNTS, Placed, bytes_of, choose_storage
 from index_builder.texts import Texts

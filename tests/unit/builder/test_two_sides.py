@@ -15,8 +15,9 @@ from index_builder import encoded as encoding
 from index_builder import pipeline
 from index_builder.corpus.ingest import ingest_documents
 from index_builder.embed import embed
-from index_builder.pipeline import Inputs, Settings
+from index_builder.inputs import Inputs
 from index_builder.replay import Replay
+from index_builder.settings import Settings
 from index_builder.workers import HERE
 
 

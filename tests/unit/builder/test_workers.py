@@ -16,7 +16,8 @@ from index_builder import cluster, embed, encoded, pipeline
 from index_builder.corpus.ingest import ingest_documents
 from index_builder.dask_workers import DaskWorkers
 from index_builder.handed import InFile, copied, handed, received
-from index_builder.pipeline import Inputs, Settings
+from index_builder.inputs import Inputs
+from index_builder.settings import Settings
 from index_builder.workers import HERE, Remote, Workers, open_workers
 
 TEXTS = tuple(f"question number {number}" for number in range(900))
