@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from app.generation.engine import open_engine
 from app.generation.routing import Probe
 from app.generation.shard_part import Hit
-from index_builder.build_command import measured
+from index_builder.build_options import measured
 from index_builder.choose_weight import WEIGHTS
 from index_builder.corpus.ingest import Ingested, ingest
 from index_builder.corpus.options import add_reading, chosen_reading

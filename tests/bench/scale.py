@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scale_chart import draw
 from scale_table import exponents, table
 
-from index_builder.build_command import measured
+from index_builder.build_options import measured
 from index_builder.corpus.ingest import ingest
 from index_builder.embed import embed
 from index_builder.inputs import BUILDER

@@ -20,7 +20,6 @@ from app.generation.rows import everything
 from app.generation.trigrams import BUCKETS, folded, trigrams, weights
 from index_builder import encoded as encoding
 from index_builder import pipeline
-from index_builder.build_command import summary
 from index_builder.choose_weight import USUAL
 from index_builder.corpus.document import Document
 from index_builder.corpus.ingest import Ingested, ingest_documents
@@ -30,6 +29,7 @@ from index_builder.inputs import Inputs
 from index_builder.pipeline import build
 from index_builder.replay import Replay
 from index_builder.settings import Settings
+from index_builder.summary import summary
 from index_builder.workers import HERE
 
 COUNT = 240

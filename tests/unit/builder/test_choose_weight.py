@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from test_labels import NOTHING, QUESTIONS, build_with
 
 from app.generation.manifest_parts import Rescoring
-from index_builder.build_command import summary
 from index_builder.choose_weight import USUAL, WEIGHTS, best_of
 from index_builder.replay import Replay
+from index_builder.summary import summary
 
 AT_USUAL = WEIGHTS.index(USUAL)
 

@@ -12,11 +12,11 @@ from app.generation.manifest import Manifest
 from app.generation.rows import everything
 from app.generation.shard_part import open_store
 from app.generation.withdrawn import NOTHING
-from index_builder.build_command import summary
 from index_builder.corpus.ingest import ingest_documents
 from index_builder.inputs import Inputs
 from index_builder.pipeline import build
 from index_builder.settings import Settings
+from index_builder.summary import summary
 from index_builder.without import leave_out, read_without
 from index_builder.workers import HERE
 
