@@ -17,6 +17,10 @@ from app.tls import CERTIFICATE, KEY
 NOW = datetime.datetime.now(datetime.UTC)
 
 
+def _identifier(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+
+
 @dataclass
 class CA:
     """One fleet's own."""
@@ -28,6 +32,8 @@ class CA:
         self._subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)])
         made = self._builder(self._subject, self._key, 3650)
         made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        own = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        made = made.add_extension(own, critical=False)
         self.pem = self._signed(made)
 
     def write(
@@ -65,6 +71,8 @@ class CA:
             .serial_number(x509.random_serial_number())
             .not_valid_before(begins)
             .not_valid_after(NOW + datetime.timedelta(days=days))
+            # Python 3.13 wants to know who has signed.
+            .add_extension(_identifier(self._key), critical=False)
         )
 
     def _signed(self, made: x509.CertificateBuilder) -> bytes:

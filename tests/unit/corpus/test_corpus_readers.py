@@ -3,6 +3,7 @@ import csv
 import gzip
 import io
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -58,6 +59,14 @@ def test_whole_numbers_of_metadata_come_back_as_they_went_in(tmp_path):
     assert (fault.reason, "64 bits" in fault.detail) == (Reason.BAD_TYPE, True)
 
 
+# Newer Pythons read so deep, and find that it is no object.
+TOO_DEEP = (
+    (Reason.BAD_JSON, "nested too deep")
+    if sys.version_info < (3, 12)
+    else (Reason.BAD_TYPE, "no JSON object")
+)
+
+
 @pytest.mark.parametrize(
     ("line", "reason", "detail"),
     [
@@ -79,7 +88,7 @@ def test_whole_numbers_of_metadata_come_back_as_they_went_in(tmp_path):
         (b'{"text": "a", "metadata": {"n": [-9223372036854775809]}}', Reason.BAD_TYPE, "64 bits"),
         (b'{"text": "a", "metadata": {"n": ' + b"9" * 300 + b"}}", Reason.BAD_TYPE, "64 bits"),
         (b'{"text": "a", "id": 18446744073709551616}', Reason.BAD_TYPE, "write it as a string"),
-        (b"[" * 1010 + b"1" * 19 + b"]" * 1010, Reason.BAD_JSON, "nested too deep"),
+        (b"[" * 1010 + b"1" * 19 + b"]" * 1010, *TOO_DEEP),
         (b'{"text": "\xff"}', Reason.BAD_UTF8, "byte 11 is 0xff"),
         (b'{"text": "' + b"a" * MAX_LINE + b'"}', Reason.TOO_LONG, "line or record has over"),
         (b'{"text": "' + b"a" * (MAX_TEXT + 1) + b'"}', Reason.TOO_LONG, "2,001 characters"),
