@@ -17,6 +17,19 @@ from app.tls import CERTIFICATE, KEY
 NOW = datetime.datetime.now(datetime.UTC)
 
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 def _identifier(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
 
@@ -32,6 +45,7 @@ class CA:
         self._subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)])
         made = self._builder(self._subject, self._key, 3650)
         made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        made = made.add_extension(_SIGNS, critical=True)
         own = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         made = made.add_extension(own, critical=False)
         self.pem = self._signed(made)
