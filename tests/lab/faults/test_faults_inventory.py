@@ -146,11 +146,14 @@ def test_replace_a_dead_host(fleet, tell, tell_load, tmp_path: Path):
 
 @pytest.mark.long
 def test_a_gateway_and_an_encoder_come_and_go(fleet, tell, tell_load, tmp_path: Path):
-    """shard-a becomes a gateway too, shard-b an encoder; then they are none again."""
+    """shard-a becomes a gateway too, shard-b an encoder; then they are none again.
+
+    Another list of gateways reloads nginx of the edges.
+    """
     before, now = fleet.picture(), fleet.now
     (generation,) = fleet.corpora.ids(now)
     more = Inventory(tmp_path / "more", members(gateways="shard-a", encoders="shard-b"))
-    with fleet.load(now) as load:
+    with fleet.load(now, reloads=True) as load:
         more.site().succeeded()
         more.update(generation).succeeded()
         more.status().succeeded()
@@ -158,7 +161,7 @@ def test_a_gateway_and_an_encoder_come_and_go(fleet, tell, tell_load, tmp_path: 
     load.check()
     assert served_by("shard-a", GATEWAY_PORT)[0] == generation
     assert "askfleet-encoder" in units("shard-b")
-    with fleet.load(now) as load:
+    with fleet.load(now, reloads=True) as load:
         play("site.yml").succeeded()
     tell_load(load)
     assert "askfleet-gateway" not in units("shard-a")
