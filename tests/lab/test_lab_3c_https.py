@@ -80,6 +80,7 @@ def test_keys_are_for_root_alone():
             assert KEYS[0]["sha256"] not in shown
 
 
+@pytest.mark.long
 def test_another_certificate_ends_the_alert(tmp_path, tell):
     made = tmp_path / "edge"
     extra = ["-e", "askfleet_tls=self-signed", "-e", f"nginx_tls_made={made}"]
